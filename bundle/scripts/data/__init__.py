@@ -1,0 +1,1 @@
+"""Data lists: which files make a pair."""

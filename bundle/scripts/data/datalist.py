@@ -1,0 +1,213 @@
+"""Data lists of pairs from a MONAI datalist JSON, a folder in the Harvard layout, or two folders of same-named files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..utils.checks import InputError
+from ..utils.enums import Modality, SourceKeys
+from ..utils.image_io import IMAGE_SUFFIXES, is_nifti
+
+__all__ = ["balance_tasks", "folder_pairs", "fusion_datalist", "harvard_pairs", "json_pairs", "modalities_of", "tasks_of"]
+
+SPLITS = {"training": ("training", "train"), "validation": ("validation", "val", "test")}
+HOLD_OUT = 5  # without a split.json each fifth case is validation
+
+
+def modalities_of(task: str) -> tuple[Modality, Modality]:
+    """Modalities of source A (structural) and source B of a task such as ``"PET-MRI"``.
+
+    Raises:
+        InputError: When the task does not name two known modalities.
+    """
+    parts = task.split("-")
+    try:
+        other, structural = (Modality(part.upper()) for part in parts)
+    except ValueError:
+        known = ", ".join(str(m) for m in Modality)
+        raise InputError(
+            f"Task '{task}': expected OTHER-STRUCTURAL, both of {known}, such as PET-MRI. Rename the folder or the entry."
+        ) from None
+    return structural, other
+
+
+def tasks_of(items: Iterable[dict]) -> list[str]:
+    """Names of the tasks in a data list, sorted."""
+    return sorted({item[SourceKeys.TASK.value] for item in items})
+
+
+def _pair(source_a: Path, source_b: Path, task: str, name: str, slice_index: int = -1) -> dict:
+    return {
+        SourceKeys.SOURCE_A.value: str(source_a),
+        SourceKeys.SOURCE_B.value: str(source_b),
+        SourceKeys.TASK.value: task,
+        SourceKeys.NAME.value: name,
+        SourceKeys.SLICE.value: slice_index,
+    }
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by their name without ending."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix.lower() in IMAGE_SUFFIXES or is_nifti(path):
+            stem = path.name.split(".nii")[0] if is_nifti(path) else path.stem
+            if stem in found:
+                raise InputError(f"{folder}: two files are named '{stem}': {found[stem].name} and {path.name}.")
+            found[stem] = path
+    return found
+
+
+def folder_pairs(folder_a: str | os.PathLike, folder_b: str | os.PathLike, task: str = "CT-MRI") -> list[dict]:
+    """Pairs of two folders of same-named files.
+
+    Args:
+        folder_a: folder of the structural images.
+        folder_b: folder of the other images.
+        task: their task. Defaults to ``"CT-MRI"``.
+
+    Returns:
+        One dictionary a pair, sorted by name.
+
+    Raises:
+        InputError: When a folder is missing or empty, or a file has no partner.
+    """
+    modalities_of(task)
+    found = []
+    for folder in (Path(folder_a), Path(folder_b)):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}.")
+        found.append(_images(folder))
+        if not found[-1]:
+            raise InputError(f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)} or NIfTI), found none.")
+    alone = sorted(set(found[0]) ^ set(found[1]))
+    if alone:
+        shown = ", ".join(alone[:5]) + (" ..." if len(alone) > 5 else "")
+        raise InputError(
+            f"{folder_a} and {folder_b}: expected files of the same names, {len(alone)} have no partner: {shown}. "
+            "Rename or remove them."
+        )
+    return [_pair(found[0][name], found[1][name], task, name) for name in sorted(found[0])]
+
+
+def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequence[str] | None = None) -> list[dict]:
+    """Pairs of a folder in the layout of the Harvard collection: ``<TASK>/MRI/ID.png`` and ``<TASK>/<OTHER>/ID.png``.
+
+    The split is taken from ``split.json`` (task to split to ids) where there is one. Without it each fifth case is
+    validation; the case is the id without its last three digits.
+
+    Args:
+        root: the folder.
+        split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
+        tasks: which tasks. Defaults to None: all that are there.
+
+    Raises:
+        InputError: When there is no such task, or a file has no partner.
+    """
+    root = Path(root)
+    there = sorted(p.name for p in root.iterdir() if p.is_dir() and "-" in p.name) if root.is_dir() else []
+    missing = sorted(set(tasks or ()) - set(there))
+    if not there or missing:
+        raise InputError(
+            f"{root}: expected task folders {missing or ['CT-MRI', 'PET-MRI', 'SPECT-MRI']}, found {there or 'none'}."
+        )
+    splits = json.loads((root / "split.json").read_text()) if (root / "split.json").is_file() else {}
+    items = []
+    for task in tasks or there:
+        structural, other = modalities_of(task)
+        pairs = folder_pairs(root / task / str(structural), root / task / str(other), task)
+        if split is not None:
+            chosen = _split_names(task, [p[SourceKeys.NAME.value] for p in pairs], split, splits.get(task))
+            pairs = [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
+        items.extend(pairs)
+    return items
+
+
+def _split_names(task: str, names: list[str], split: str, listed: dict[str, list] | None) -> set[str]:
+    if listed is not None:
+        for key in SPLITS[split]:
+            if key in listed:
+                return {str(name) for name in listed[key]}
+        raise InputError(f"split.json, task {task}: expected one of {SPLITS[split]}, got {sorted(listed)}.")
+    cases = sorted({name[:-3] or name for name in names})
+    held_out = {case for i, case in enumerate(cases) if i % HOLD_OUT == HOLD_OUT - 1}
+    return {name for name in names if ((name[:-3] or name) in held_out) == (split == "validation")}
+
+
+def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:
+    """Pairs of a MONAI datalist JSON: ``{"training": [{"source_a": ..., "source_b": ..., "task": ...}], ...}``.
+
+    Paths are relative to the JSON's folder; ``name`` and ``slice`` (axial slice of a volume) are optional.
+
+    Args:
+        path: the JSON file.
+        split: ``"training"``, ``"validation"`` or None for both. Defaults to None.
+
+    Raises:
+        InputError: When the file is no such JSON or an entry lacks a key.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a MONAI datalist JSON, got: {error}.") from error
+    items = []
+    for key in (split,) if split else tuple(SPLITS):
+        for number, entry in enumerate(content.get(key, []) if isinstance(content, dict) else []):
+            try:
+                source_a, source_b = entry[SourceKeys.SOURCE_A.value], entry[SourceKeys.SOURCE_B.value]
+                task = entry[SourceKeys.TASK.value]
+            except (KeyError, TypeError):
+                raise InputError(
+                    f"{path}: entry {number} of '{key}' must have source_a, source_b and task, got {entry}."
+                ) from None
+            modalities_of(task)
+            slice_index = int(entry.get(SourceKeys.SLICE.value, -1))
+            name = entry.get(SourceKeys.NAME.value) or f"{Path(source_b).name.split('.')[0]}_{number:04d}"
+            items.append(_pair(path.parent / source_a, path.parent / source_b, task, str(name), slice_index))
+    if not items:
+        raise InputError(f"{path}: expected entries under {split or 'training or validation'}, found none.")
+    return items
+
+
+def balance_tasks(items: list[dict]) -> list[dict]:
+    """Repeat the pairs of the smaller tasks so that each task is as frequent as the largest one."""
+    by_task = {task: [i for i in items if i[SourceKeys.TASK.value] == task] for task in tasks_of(items)}
+    largest = max(len(pairs) for pairs in by_task.values())
+    return [pairs[n % len(pairs)] for pairs in by_task.values() for n in range(largest)]
+
+
+def fusion_datalist(
+    dataset_dir: str | os.PathLike, split: str | None = None, tasks: Sequence[str] | None = None, balance: bool = False
+) -> list[dict]:
+    """Pairs of a data set: a datalist JSON, a folder with a ``datalist.json``, or a folder in the Harvard layout.
+
+    Args:
+        dataset_dir: the file or folder.
+        split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
+        tasks: which tasks. Defaults to None: all.
+        balance: repeat the pairs of smaller tasks, for training. Defaults to False.
+
+    Returns:
+        One dictionary a pair: ``source_a``, ``source_b`` (paths), ``task``, ``name``, ``slice`` (-1: none).
+
+    Raises:
+        InputError: When the data set is none of these, or nothing is left of it.
+        ValueError: When ``split`` is not known.
+    """
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"`split` must be one of {list(SPLITS)} or None, got {split!r}.")
+    path = Path(dataset_dir)
+    listing = path / "datalist.json" if path.is_dir() else path
+    if listing.suffix == ".json" and listing.is_file():
+        items = [i for i in json_pairs(listing, split) if not tasks or i[SourceKeys.TASK.value] in tasks]
+    else:
+        items = harvard_pairs(path, split, tasks)
+    if not items:
+        raise InputError(f"{path}: no pairs of the tasks {list(tasks or [])} in the split {split}.")
+    return balance_tasks(items) if balance else items

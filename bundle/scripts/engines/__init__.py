@@ -1,0 +1,1 @@
+"""The two-level trainer and the preparation of its batches."""

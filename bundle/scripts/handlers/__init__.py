@@ -1,0 +1,1 @@
+"""Ignite handlers that MONAI lacks: metrics by task, the loss's decisions, example pictures, exact resume."""

@@ -1,0 +1,67 @@
+"""All fusion metrics of an evaluator, by task, with one row an image."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from monai.handlers import IgniteMetricHandler
+
+from ..metrics.report import write_rows
+from ..metrics.suite import FusionMetricSuite
+from ..utils.enums import SourceKeys
+
+__all__ = ["FusionMetricsHandler"]
+
+
+class FusionMetricsHandler(IgniteMetricHandler):
+    """Computes a :class:`FusionMetricSuite` on each iteration's decollated output.
+
+    Its own value, for best-by-key-metric, is ``score``; every mean goes to ``engine.state.metrics`` beside it, as ``VIF``
+    and ``CT-MRI/VIF``.
+
+    Args:
+        suite: the metrics.
+        csv_path: where to write one row an image after each epoch. Defaults to None: not at all.
+    """
+
+    def __init__(self, suite: FusionMetricSuite, csv_path: str | os.PathLike | None = None) -> None:
+        super().__init__(metric_fn=suite, save_details=False)
+        self.suite = suite
+        self.csv_path = csv_path
+        self._names: list[tuple[str, str]] = []
+        self._means: dict[str, float] = {}
+
+    def reset(self) -> None:
+        """Forget all images."""
+        super().reset()
+        self._names = []
+
+    def iteration_completed(self, engine: Engine) -> None:  # type: ignore[override]
+        """Add one batch."""
+        pairs = [(str(item[SourceKeys.TASK.value]), str(item[SourceKeys.NAME.value])) for item in engine.state.batch]
+        fused = torch.stack([item["pred"] for item in engine.state.output])
+        image = torch.stack([item["image"] for item in engine.state.output])
+        self.suite(fused, image, tasks=[task for task, _ in pairs])
+        self._names.extend(pairs)
+        self._is_reduced = False
+
+    def compute(self) -> float:
+        """Aggregate; returns ``score``."""
+        self._means = self.suite.aggregate()
+        if self.csv_path is not None:
+            rows = self.suite.get_buffer()[:, 1:].tolist()
+            write_rows(self.csv_path, self._names, rows)
+        self._is_reduced = True
+        return self._means["score"]
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Store the score under ``name`` and all means under their own names."""
+        super().completed(engine, name)
+        engine.state.metrics.update({key: value for key, value in self._means.items() if key != "score"})
+
+    def attach(self, engine: Engine, name: str, *args: Any) -> None:  # type: ignore[override]
+        """Attach to an evaluator."""
+        super().attach(engine, name)

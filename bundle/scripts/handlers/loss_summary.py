@@ -1,0 +1,86 @@
+"""What the loss decides, over time: epoch means of its terms and weights into the log, a table and curves."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+from monai.utils import optional_import
+
+from ..utils.image_io import write_atomically
+
+matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
+
+__all__ = ["LossSummaryHandler"]
+
+
+class LossSummaryHandler:
+    """Collects the loss's ``summary()`` and the trainer's ``outer_values`` and stores their epoch means.
+
+    They go to ``engine.state.metrics`` (so MLflow logs them; put this handler before the MLFlowHandler), to
+    ``loss_weights.csv`` and to ``loss_weights.png``. A resumed run continues both.
+
+    Args:
+        output_dir: folder of the two files.
+    """
+
+    def __init__(self, output_dir: str | os.PathLike) -> None:
+        self.csv_path = Path(output_dir) / "loss_weights.csv"
+        self.figure_path = Path(output_dir) / "loss_weights.png"
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a FusionTrainer."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
+
+    def collect(self, engine: Engine) -> None:
+        """Add one iteration."""
+        values = {"loss": float(engine.state.output[0]["loss"]), **engine.loss_function.summary(), **engine.outer_values}
+        for name, value in values.items():
+            self._sums[name] += value
+            self._counts[name] += 1
+
+    def store(self, engine: Engine) -> None:
+        """Store the epoch's means."""
+        means = {name: self._sums[name] / self._counts[name] for name in self._sums}
+        engine.state.metrics.update(means)
+        rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
+        rows.append({"epoch": str(engine.state.epoch), **{name: f"{value:.6g}" for name, value in means.items()}})
+        write_atomically(self.csv_path, lambda path: self._write(path, rows))
+        self._draw(rows)
+        self._sums.clear()
+        self._counts.clear()
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.csv_path.is_file():
+            return []
+        with self.csv_path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    @staticmethod
+    def _write(path: Path, rows: list[dict[str, str]]) -> None:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _draw(self, rows: list[dict[str, str]]) -> None:
+        """Draw the curves: terms, their weights, shares of source A, outer level."""
+        figure = matplotlib_figure.Figure(figsize=(12, 7), layout="constrained")
+        axes = figure.subplots(2, 2)
+        groups = (("term/", "terms"), ("weight/", "weights of the terms"), ("share/", "shares of source A"), ("outer/", "outer"))
+        for axis, (prefix, title) in zip(axes.flat, groups, strict=True):
+            for name in [n for n in rows[-1] if n.startswith(prefix)]:
+                points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+                axis.plot([x for x, _ in points], [y for _, y in points], label=name.removeprefix(prefix))
+            axis.set_title(title)
+            axis.set_xlabel("epoch")
+            if axis.lines:
+                axis.legend(fontsize="small")
+        write_atomically(self.figure_path, figure.savefig)

@@ -1,0 +1,89 @@
+"""Exact resume: a training that was killed continues from its last epoch and reaches the same result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import Dataset
+from monai.transforms import Randomizable
+
+from ..utils.checks import InputError
+from ..utils.image_io import write_atomically
+
+__all__ = ["ResumeHandler"]
+
+
+class ResumeHandler:
+    """Saves everything that a training needs after each epoch, in one file, and loads it when the training starts again.
+
+    All random numbers of an epoch come from ``seed + epoch``, so they do not depend on where the run was interrupted. The
+    file is written under another name and renamed: a kill in the middle of writing leaves the last epoch's file.
+
+    MONAI's ``CheckpointSaver`` does not do it because it neither writes atomically nor seeds epochs.
+
+    Args:
+        path: the file, e.g. ``last.pt``.
+        objects: name to object with ``state_dict`` and ``load_state_dict``: networks, loss, optimizers, schedulers.
+        dataset: the training set, whose random transforms are seeded. Defaults to None.
+        seed: seed of the run. Defaults to 0.
+        save: whether this process writes the file. Defaults to True.
+
+    Raises:
+        InputError: When the file is damaged, or is of another architecture or configuration.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        objects: Mapping[str, Any],
+        dataset: Dataset | None = None,
+        seed: int = 0,
+        save: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        self.objects = dict(objects)
+        self.dataset = dataset
+        self.seed = seed
+        self.save = save
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.STARTED, self.load)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.set_seed)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
+
+    def load(self, engine: Engine) -> None:
+        """Load the file where there is one."""
+        if self.path.is_file():
+            try:
+                state = torch.load(self.path, map_location="cpu", weights_only=True)
+                for name, item in self.objects.items():
+                    item.load_state_dict(state[name])
+            except Exception as error:  # torch raises many types for damaged files
+                raise InputError(
+                    f"{self.path}: cannot resume from it: {str(error).splitlines()[0]} "
+                    "Use the config it was made with, or remove it to start anew."
+                ) from error
+            engine.state.epoch = state["epoch"]
+            engine.state.iteration = state["iteration"]
+
+    def set_seed(self, engine: Engine) -> None:
+        """Seed the epoch."""
+        seed = self.seed + engine.state.epoch
+        torch.manual_seed(seed)
+        transform = getattr(self.dataset, "transform", None)
+        if isinstance(transform, Randomizable):
+            transform.set_random_state(seed)
+
+    def store(self, engine: Engine) -> None:
+        """Write the file."""
+        if not self.save:
+            return
+        state = {name: item.state_dict() for name, item in self.objects.items()}
+        state.update(epoch=engine.state.epoch, iteration=engine.state.iteration)
+        write_atomically(self.path, lambda path: torch.save(state, path))

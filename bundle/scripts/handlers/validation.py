@@ -1,0 +1,90 @@
+"""Validation during training: run the evaluator, keep the best weights, stop when nothing improves."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from monai.engines import Evaluator
+from monai.handlers import ValidationHandler
+from torch import nn
+
+from ..utils.image_io import write_atomically
+
+__all__ = ["FusionValidationHandler"]
+
+
+class FusionValidationHandler(ValidationHandler):
+    """A ``ValidationHandler`` whose result survives a kill.
+
+    After each validation the evaluator's metrics go to the trainer's as ``val/...`` (so one MLflow run holds both), the
+    weights are written if the key metric is the best so far, and training ends after ``patience`` validations without a
+    better one. Its state belongs into the resume file: MONAI's ``CheckpointSaver`` and ``EarlyStopHandler`` forget theirs.
+
+    Args:
+        interval: epochs from one validation to the next.
+        validator: the evaluator, with a key metric.
+        network: whose weights are kept.
+        path: the file of the best weights (a plain state dict); its metrics are written beside it as JSON.
+        patience: validations without improvement before the training ends. Defaults to 10.
+        save: whether this process writes files. Defaults to True.
+
+    Raises:
+        ValueError: When ``patience`` is below 1.
+    """
+
+    def __init__(
+        self,
+        interval: int,
+        validator: Evaluator,
+        network: nn.Module,
+        path: str | os.PathLike,
+        patience: int = 10,
+        save: bool = True,
+    ) -> None:
+        super().__init__(interval=interval, validator=validator)
+        if patience < 1:
+            raise ValueError(f"`patience` must be at least 1, got {patience}.")
+        self.network = network
+        self.path = Path(path)
+        self.patience = patience
+        self.save = save
+        self.best = -1.0
+        self.waited = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.best, self.waited = state["best"], state["waited"]
+
+    def __call__(self, engine: Engine) -> None:
+        """Validate."""
+        if self.validator is None:
+            raise RuntimeError("please set validator in __init__() or call `set_validator()` before training.")
+        self.validator.state.trainer_epoch = engine.state.epoch
+        super().__call__(engine)
+        metrics = self.validator.state.metrics
+        engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
+        value = metrics[self.validator.state.key_metric_name]
+        if value > self.best:
+            self.best, self.waited = value, 0
+            if self.save:
+                self._keep(engine.state.epoch, metrics)
+        else:
+            self.waited += 1
+            if self.waited >= self.patience:
+                engine.logger.info(f"No better weights in {self.patience} validations: training ends.")
+                engine.terminate()
+
+    def _keep(self, epoch: int, metrics: dict[str, float]) -> None:
+        network = getattr(self.network, "module", self.network)
+        write_atomically(self.path, lambda path: torch.save(network.state_dict(), path))
+        report = json.dumps({"epoch": epoch, "metrics": metrics}, indent=4)
+        write_atomically(self.path.with_suffix(".json"), lambda path: path.write_text(report))

@@ -1,0 +1,1 @@
+"""Blocks of the fusion network, one concept a file."""

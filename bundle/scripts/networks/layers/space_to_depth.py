@@ -1,0 +1,80 @@
+"""Exactly invertible downsampling: space-to-depth and the Haar transform, 2-D and 3-D."""
+
+import torch
+from torch import nn
+
+__all__ = ["HaarDownsample", "depth_to_space", "space_to_depth"]
+
+
+def space_to_depth(x: torch.Tensor) -> torch.Tensor:
+    """Move each 2x2 (2x2x2) block of pixels into channels.
+
+    Shape:
+        (B, C, H, W[, D]) with even sides; returns (B, C * 2**spatial_dims, H/2, W/2[, D/2]).
+    """
+    b, c, h, w = x.shape[:4]
+    if x.dim() == 4:
+        x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        return x.reshape(b, c * 4, h // 2, w // 2)
+    d = x.shape[4]
+    x = x.reshape(b, c, h // 2, 2, w // 2, 2, d // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return x.reshape(b, c * 8, h // 2, w // 2, d // 2)
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """Inverse of :func:`space_to_depth`.
+
+    Shape:
+        (B, C * 2**spatial_dims, H, W[, D]); returns (B, C, 2H, 2W[, 2D]).
+    """
+    b, c, h, w = x.shape[:4]
+    if x.dim() == 4:
+        x = x.reshape(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
+        return x.reshape(b, c // 4, 2 * h, 2 * w)
+    d = x.shape[4]
+    x = x.reshape(b, c // 8, 2, 2, 2, h, w, d).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return x.reshape(b, c // 8, 2 * h, 2 * w, 2 * d)
+
+
+class HaarDownsample(nn.Module):
+    """Orthonormal Haar transform by a factor of 2: one low-pass and ``2**spatial_dims - 1`` detail bands a channel.
+
+    ``inverse(forward(x)) == x`` to rounding, and energy is kept.
+
+    Args:
+        spatial_dims: 2 or 3.
+
+    Shape:
+        (B, C, H, W[, D]) with even sides; returns (B, C * 2**spatial_dims, H/2, W/2[, D/2]).
+
+    Reference: Haar, "Zur Theorie der orthogonalen Funktionensysteme", Math. Annalen 1910, doi:10.1007/BF01456326.
+
+    Example:
+        >>> haar = HaarDownsample(2)
+        >>> haar(torch.ones(1, 1, 2, 2)).flatten()
+        tensor([2., 0., 0., 0.])
+    """
+
+    matrix: torch.Tensor
+
+    def __init__(self, spatial_dims: int) -> None:
+        super().__init__()
+        pair = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+        matrix = pair
+        for _ in range(spatial_dims - 1):
+            matrix = torch.kron(matrix, pair)
+        self.register_buffer("matrix", (matrix / 2 ** (spatial_dims / 2)).to(torch.float32), persistent=False)
+
+    def _mix(self, x: torch.Tensor) -> torch.Tensor:
+        bands = self.matrix.shape[0]
+        flat = x.reshape(x.shape[0], x.shape[1] // bands, bands, -1)
+        return torch.matmul(self.matrix.to(x.dtype), flat).reshape(x.shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Split each 2x2 (2x2x2) block into its Haar bands."""
+        return self._mix(space_to_depth(x))
+
+    @torch.jit.export
+    def inverse(self, z: torch.Tensor) -> torch.Tensor:
+        """Rebuild the image from its bands; the matrix is symmetric and orthogonal, so it is its own inverse."""
+        return depth_to_space(self._mix(z))

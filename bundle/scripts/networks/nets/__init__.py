@@ -1,0 +1,1 @@
+"""The three networks: fusion (the one that ships), loss proposal and source reconstruction."""
