@@ -7,6 +7,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys
 from torch import nn
 from torch.func import functional_call
 from torch.optim import Optimizer
@@ -37,7 +39,7 @@ def prepare_fusion_batch(
 
 
 class FusionTrainer(SupervisedTrainer):
-    r"""Trains the fusion network, and each ``meta_interval`` iterations the loss that it is trained with.
+    r"""Trains the fusion network, and each ``meta_interval`` iterations the loss that it learns from.
 
     With :math:`\theta` the fusion network, :math:`\phi` the loss proposal and :math:`\psi` the source reconstruction:
 
@@ -48,15 +50,15 @@ class FusionTrainer(SupervisedTrainer):
         \min_\psi R_\psi(f_\theta(x), x)
 
     R is :class:`SourceReconstructionLoss`. The step length is relative to the size of the weights, so that it means the
-    same early and late. The proposal starts to learn after ``meta_warmup`` iterations; the reconstruction learns from the
-    beginning. With :class:`FixedFusionLoss` there is no outer level and this is a plain ``SupervisedTrainer``.
+    same early and late. The reconstruction learns in each iteration; the proposal, which it teaches, after
+    ``meta_warmup`` of them. With :class:`FixedFusionLoss` there is no outer level and this is a plain ``SupervisedTrainer``.
 
     Args:
         reconstruction: source-reconstruction network.
         reconstruction_optimizer: its optimizer.
         proposal_optimizer: optimizer of the loss's parameters.
         meta_interval: iterations from one outer step to the next. Defaults to 4.
-        meta_warmup: iterations before the proposal learns. Defaults to 200.
+        meta_warmup: iterations before the proposal learns. Defaults to 500.
         virtual_step: alpha, length of the virtual step relative to the weights. Defaults to 0.01.
         anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.01.
         kwargs: arguments of ``SupervisedTrainer``; ``loss_function`` must be one of this bundle's fusion losses.
@@ -71,9 +73,9 @@ class FusionTrainer(SupervisedTrainer):
         *,
         reconstruction: nn.Module,
         reconstruction_optimizer: Optimizer,
-        proposal_optimizer: Optimizer | None = None,
+        proposal_optimizer: Optimizer,
         meta_interval: int = 4,
-        meta_warmup: int = 200,
+        meta_warmup: int = 500,
         virtual_step: float = 0.01,
         anchor: float = 0.01,
         **kwargs: Any,
@@ -96,35 +98,38 @@ class FusionTrainer(SupervisedTrainer):
         self.anchor = anchor
         self.outer_loss = SourceReconstructionLoss()
         self.outer_values: dict[str, float] = {}
+        if isinstance(self.loss_function, AdaptiveFusionLoss):
+            self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.train_reconstruction)
 
     def _iteration(self, engine: FusionTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]
         """Take an outer step if one is due, then the ordinary step."""
-        adaptive = isinstance(engine.loss_function, AdaptiveFusionLoss)
-        if adaptive and engine.state.iteration % engine.meta_interval == 0:
-            image, _ = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)
-            engine.outer_step(image.float(), teach=engine.state.iteration > engine.meta_warmup)
+        state = engine.state
+        if state.iteration > engine.meta_warmup and state.iteration % engine.meta_interval == 0:
+            image, _ = engine.prepare_batch(batchdata, state.device, engine.non_blocking, **engine.to_kwargs)
+            engine.teach_loss(image.float())
         return super()._iteration(engine, batchdata)
 
-    def outer_step(self, image: torch.Tensor, teach: bool = True) -> None:
-        """Train the reconstruction network and, if ``teach``, the loss proposal on one batch.
+    def teach_loss(self, image: torch.Tensor) -> None:
+        """Take one outer step on a batch: train the loss proposal; nothing happens where the loss is fixed.
 
         Args:
             image: (B, 2, *spatial) in [0, 1], both sources.
-            teach: whether the proposal learns too.
         """
+        if not isinstance(self.loss_function, AdaptiveFusionLoss):
+            return
         network = getattr(self.network, "module", self.network)
         network.train()
-        with torch.set_grad_enabled(teach):
-            fused, departure = self._virtual_fusion(network, image) if teach else (network(image), 0.0)
-        if teach and self.proposal_optimizer is not None:
-            parameters = [p for p in self.loss_function.parameters() if p.requires_grad]
-            rebuilt_error = self.outer_loss(self.reconstruction(fused), image)
-            gradients = torch.autograd.grad(rebuilt_error + self.anchor * departure, parameters)
-            self._step(self.proposal_optimizer, parameters, gradients)
-        error = self.outer_loss(self.reconstruction(fused.detach()), image)
-        parameters = list(self.reconstruction.parameters())
-        self._step(self.reconstruction_optimizer, parameters, torch.autograd.grad(error, parameters))
-        self.outer_values = {"outer/reconstruction": error.item(), "outer/departure": float(departure)}
+        fused, departure = self._virtual_fusion(network, image)
+        error = self.outer_loss(self.reconstruction(fused), image)
+        self._step(self.proposal_optimizer, self.loss_function.proposal, error + self.anchor * departure)
+        self.outer_values.update({"outer/teaching": error.item(), "outer/departure": float(departure)})
+
+    def train_reconstruction(self, engine: FusionTrainer) -> None:
+        """Train the reconstruction network on what the fusion network has just made."""
+        fused, image = engine.state.output[CommonKeys.PRED].detach().float(), engine.state.output[CommonKeys.IMAGE]
+        error = self.outer_loss(self.reconstruction(fused), image.float())
+        self._step(self.reconstruction_optimizer, self.reconstruction, error)
+        self.outer_values["outer/reconstruction"] = error.item()
 
     def _virtual_fusion(self, network: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Fuse with the weights that the network would have after one step on the proposed loss."""
@@ -142,9 +147,10 @@ class FusionTrainer(SupervisedTrainer):
         return functional_call(network, stepped, (image,)), weights.departure
 
     @staticmethod
-    def _step(optimizer: Optimizer, parameters: list[nn.Parameter], gradients: tuple[torch.Tensor, ...]) -> None:
-        """Apply gradients, averaged over the processes of a distributed run."""
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+    def _step(optimizer: Optimizer, network: nn.Module, error: torch.Tensor) -> None:
+        """Minimize ``error`` over one network alone, gradients averaged over the processes of a distributed run."""
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        for parameter, gradient in zip(parameters, torch.autograd.grad(error, parameters), strict=True):
             if dist.is_available() and dist.is_initialized():
                 dist.all_reduce(gradient)
                 gradient = gradient / dist.get_world_size()

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from ..losses.adaptive_fusion import FixedFusionLoss
+from ..utils.color import colorize
 from ..utils.contact_sheet import write_contact_sheet
 from ..utils.enums import SourceKeys
 
@@ -18,11 +19,11 @@ __all__ = ["FusionExamplesHandler"]
 
 
 class FusionExamplesHandler:
-    """Writes a contact sheet of the first pairs of each task after each epoch of an evaluator, and logs it.
+    """Writes a contact sheet of pairs of each task, spread over the data set, after each epoch of an evaluator.
 
     Args:
         output_dir: folder; the sheets are ``examples/epoch_0001.png`` ... in it.
-        loss: the fusion loss, whose shares are shown as maps (white: source A alone).
+        loss: the fusion loss, whose shares are shown as maps (white: source A alone). Defaults to None: no maps.
         examples: pairs a task. Defaults to 2.
         log_artifact: called with the path of each sheet, e.g. to log it to MLflow. Defaults to None.
     """
@@ -30,7 +31,7 @@ class FusionExamplesHandler:
     def __init__(
         self,
         output_dir: str | os.PathLike,
-        loss: FixedFusionLoss,
+        loss: FixedFusionLoss | None = None,
         examples: int = 2,
         log_artifact: Callable[[str], object] | None = None,
     ) -> None:
@@ -38,8 +39,9 @@ class FusionExamplesHandler:
         self.loss = loss
         self.examples = examples
         self.log_artifact = log_artifact
-        self._rows: dict[str, list[list[np.ndarray]]] = {}
-        self._names: dict[str, list[str]] = {}
+        self._rows: list[list[np.ndarray]] = []
+        self._names: list[str] = []
+        self._chosen: set[tuple[str, str]] = set()
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -47,29 +49,44 @@ class FusionExamplesHandler:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
     def collect(self, engine: Engine) -> None:
-        """Keep the pictures of the first pairs of each task."""
+        """Keep the pictures of a pair if it is one of the chosen."""
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            task = str(item[SourceKeys.TASK.value])
-            rows = self._rows.setdefault(task, [])
-            if len(rows) >= self.examples:
+            task, name = str(item[SourceKeys.TASK.value]), str(item[SourceKeys.NAME.value])
+            if (task, name) not in self._choose(engine):
                 continue
-            image = output["image"].as_subclass(torch.Tensor).float()
-            even = image[None, :, : image.shape[1] // 2 * 2, : image.shape[2] // 2 * 2]
-            with torch.no_grad():
-                weights = self.loss.propose(even)
-            pictures = [image[:1], image[1:], output["pred"], weights.intensity[0, :1], weights.structure[0, :1]]
-            rows.append([np.asarray(picture.detach().cpu().float()) for picture in pictures])
-            self._names.setdefault(task, []).append(f"{task} {item[SourceKeys.NAME.value]}")
+            image = output["image"].as_subclass(torch.Tensor).float().cpu()
+            fused, color = output["pred"].detach().float().cpu().numpy(), np.asarray(item["color"].cpu())
+            pictures = [image[:1].numpy(), color, fused, colorize(fused, color)]
+            if self.loss is not None:
+                pictures.extend(self._maps(image))
+            self._rows.append(pictures)
+            self._names.append(f"{task} {name}")
+
+    def _choose(self, engine: Engine) -> set[tuple[str, str]]:
+        """Names of the pairs to show, evenly spread over each task."""
+        if not self._chosen:
+            by_task: dict[str, list[str]] = {}
+            for item in engine.data_loader.dataset.data:
+                by_task.setdefault(item[SourceKeys.TASK.value], []).append(item[SourceKeys.NAME.value])
+            for task, names in by_task.items():
+                count = min(self.examples, len(names))
+                self._chosen.update((task, names[(2 * k + 1) * len(names) // (2 * count)]) for k in range(count))
+        return self._chosen
+
+    def _maps(self, image: torch.Tensor) -> list[np.ndarray]:
+        even = image[None, :, : image.shape[1] // 2 * 2, : image.shape[2] // 2 * 2]
+        device = next((p.device for p in self.loss.parameters()), even.device) if self.loss is not None else even.device
+        with torch.no_grad():
+            weights = self.loss.propose(even.to(device))  # type: ignore[union-attr]
+        return [weights.intensity[0, :1].cpu().numpy(), weights.structure[0, :1].cpu().numpy()]
 
     def write(self, engine: Engine) -> None:
         """Write the sheet."""
         epoch = getattr(engine.state, "trainer_epoch", engine.state.epoch)
-        path = write_contact_sheet(
-            self.folder / f"epoch_{epoch:04d}.png",
-            [row for rows in self._rows.values() for row in rows],
-            ("source A", "source B", "fused", "share of A, intensity", "share of A, structure"),
-            [name for names in self._names.values() for name in names],
-        )
-        self._rows, self._names = {}, {}
+        columns = ["source A", "source B", "fused", "fused, colour of B"]
+        if self.loss is not None:
+            columns += ["share of A, intensity", "share of A, structure"]
+        path = write_contact_sheet(self.folder / f"epoch_{epoch:04d}.png", self._rows, columns, self._names)
+        self._rows, self._names = [], []
         if self.log_artifact is not None:
             self.log_artifact(str(path))

@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
-from ..metrics.report import write_rows
+from ..metrics.report import write_rows, write_table
 from ..metrics.suite import FusionMetricSuite
 from ..utils.enums import SourceKeys
 
@@ -25,12 +25,19 @@ class FusionMetricsHandler(IgniteMetricHandler):
     Args:
         suite: the metrics.
         csv_path: where to write one row an image after each epoch. Defaults to None: not at all.
+        table_path: where to write the means as a Markdown table. Defaults to None: not at all.
     """
 
-    def __init__(self, suite: FusionMetricSuite, csv_path: str | os.PathLike | None = None) -> None:
+    def __init__(
+        self,
+        suite: FusionMetricSuite,
+        csv_path: str | os.PathLike | None = None,
+        table_path: str | os.PathLike | None = None,
+    ) -> None:
         super().__init__(metric_fn=suite, save_details=False)
         self.suite = suite
         self.csv_path = csv_path
+        self.table_path = table_path
         self._names: list[tuple[str, str]] = []
         self._means: dict[str, float] = {}
 
@@ -52,8 +59,9 @@ class FusionMetricsHandler(IgniteMetricHandler):
         """Aggregate; returns ``score``."""
         self._means = self.suite.aggregate()
         if self.csv_path is not None:
-            rows = self.suite.get_buffer()[:, 1:].tolist()
-            write_rows(self.csv_path, self._names, rows)
+            write_rows(self.csv_path, self._names, self.suite.get_buffer()[:, 1:].tolist())
+        if self.table_path is not None:
+            write_table(self.table_path, self._means)
         self._is_reduced = True
         return self._means["score"]
 

@@ -6,19 +6,24 @@ import torch
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from .fusion_terms import TERM_NAMES, LossWeights, fusion_terms
+from .fusion_terms import TERM_ANCHORS, TERM_NAMES, LossWeights, fusion_terms
 
 __all__ = ["AdaptiveFusionLoss", "FixedFusionLoss"]
 
 SALIENCY = 8.0  # log-odds for the brighter source in the target intensity, for each unit of brightness
 
 
+def _anchor_logits(like: torch.Tensor) -> torch.Tensor:
+    """Logits of the terms' anchor weights, (1, 6)."""
+    return torch.tensor([list(TERM_ANCHORS.values())], dtype=like.dtype, device=like.device).log()
+
+
 class FixedFusionLoss(_Loss):
-    r"""The terms of :mod:`.fusion_terms` with hand-made weights: equal shares in structure, equal terms.
+    r"""The terms of :mod:`.fusion_terms` with hand-made weights: equal shares in structure, terms by their anchors.
 
     .. math::
         T = \sum_S \mathrm{softmax}_S(8 S)\, S \quad \text{(target intensity)},\qquad
-        L = \frac{1}{K} \sum_k L_k
+        L = \sum_k \lambda_k L_k
 
     Shape:
         fused: (B, 1, H, W) in [0, 1]; image: (B, 2, H, W), both sources, H and W at least 48; returns a scalar.
@@ -36,7 +41,7 @@ class FixedFusionLoss(_Loss):
 
     def propose(self, image: torch.Tensor) -> LossWeights:
         """Return the weights for ``image``, (B, 2, H, W)."""
-        terms = torch.ones(image.shape[0], len(TERM_NAMES), dtype=image.dtype, device=image.device)
+        terms = torch.softmax(_anchor_logits(image).expand(image.shape[0], -1), dim=1)
         return LossWeights(torch.softmax(SALIENCY * image, dim=1), torch.full_like(image, 0.5), terms)
 
     def evaluate(self, fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
@@ -52,7 +57,7 @@ class FixedFusionLoss(_Loss):
             )
         terms = fusion_terms(fused, image, weights)
         self._latest = weights.detach(), terms.detach()
-        return (weights.terms * terms).mean()
+        return (weights.terms * terms).sum(dim=1).mean()
 
     def forward(self, fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Compute the loss; gradients reach ``fused`` only, never the weights.
@@ -105,10 +110,10 @@ class AdaptiveFusionLoss(FixedFusionLoss):
     def propose(self, image: torch.Tensor) -> LossWeights:
         """Return the proposed weights for ``image``, (B, 2, H, W), differentiable in the proposal's parameters."""
         maps, terms = self.proposal(image)
-        intensity, structure = maps.chunk(2, dim=1)
+        odds = torch.cat([maps / 2, -maps / 2], dim=1)
         return LossWeights(
-            torch.softmax(SALIENCY * image + intensity, dim=1),
-            torch.softmax(structure, dim=1),
-            torch.softmax(terms, dim=1) * len(TERM_NAMES),
+            torch.softmax(SALIENCY * image + odds[:, 0::2], dim=1),
+            torch.softmax(odds[:, 1::2], dim=1),
+            torch.softmax(_anchor_logits(image) + terms, dim=1),
             maps.square().mean() + terms.square().mean(),
         )

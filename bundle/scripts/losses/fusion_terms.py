@@ -13,9 +13,10 @@ import torch
 
 from ..utils.filters import box_kernel, filter_same, filter_valid, gaussian_kernel
 
-__all__ = ["TERM_NAMES", "LossWeights", "fusion_terms"]
+__all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms"]
 
-TERM_NAMES = ("intensity", "structure", "local", "edges", "similarity", "transfer")
+TERM_ANCHORS = {"intensity": 0.5, "structure": 1.0, "local": 2.0, "edges": 4.0, "similarity": 1.0, "transfer": 0.5}
+TERM_NAMES = tuple(TERM_ANCHORS)
 GRAY = 255.0
 NOISE_VARIANCE = 2.0  # squared gray levels, as in the VIF metric
 STRUCTURE_VARIANCE = 20.0
@@ -30,7 +31,7 @@ class LossWeights:
     Args:
         intensity: (B, 2, H, W), shares of the two sources in the target intensity, sum 1 over the sources.
         structure: (B, 2, H, W), shares of the two sources in the structure to be kept, sum 1 over the sources.
-        terms: (B, 6), weights of :data:`TERM_NAMES`, mean 1 over the terms.
+        terms: (B, 6), weights of :data:`TERM_NAMES`, sum 1 over the terms.
         departure: how far the weights are from the hand-made ones, mean squared logits. Defaults to 0.
     """
 

@@ -17,24 +17,24 @@ class SourceReconstructionLoss(_Loss):
     With :math:`e_S` the mean squared error in a 7x7 window relative to the source's own variance there,
 
     .. math::
-        e_S = \frac{\overline{(\hat S - S)^2}}{\mathrm{var}(S) + c},\qquad
-        L = \overline{\sum_S \mathrm{softmax}_S(\beta \tilde e)\, \tilde e_S} ,\qquad \tilde e = \frac{e}{1 + e}
+        e_S = \log\Bigl(1 + \frac{\overline{(\hat S - S)^2}}{\mathrm{var}(S) + c}\Bigr),\qquad
+        L = \overline{\sum_S \mathrm{softmax}_S(\beta e)\, e_S}
 
     so the worse-rebuilt source counts, a textured source does not outweigh a smooth one, and no place dominates. Only
     places where a source has something to show count.
 
     Args:
         noise: square root of c, fraction of white. Defaults to 0.03.
-        sharpness: beta; 0 is the mean of both sources, large is the maximum. Defaults to 8.
+        sharpness: beta; 0 is the mean of both sources, large is the maximum. Defaults to 4.
 
     Shape:
-        rebuilt, image: (B, 2, H, W), H and W at least 7; returns a scalar in [0, 1].
+        rebuilt, image: (B, 2, H, W), H and W at least 7; returns a scalar, 0 at best.
 
     Raises:
         ValueError: When ``noise`` is not positive.
     """
 
-    def __init__(self, noise: float = 0.03, sharpness: float = 8.0) -> None:
+    def __init__(self, noise: float = 0.03, sharpness: float = 4.0) -> None:
         super().__init__()
         if noise <= 0:
             raise ValueError(f"`noise` must be positive, got {noise}.")
@@ -44,7 +44,7 @@ class SourceReconstructionLoss(_Loss):
     def forward(self, rebuilt: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Compute the loss."""
         error = filter_same((rebuilt - image).square(), box_kernel(7)) / (local_variance(image) + self.noise**2)
-        error = error / (1 + error)
+        error = torch.log1p(error)
         worse = (torch.softmax(self.sharpness * error, dim=1) * error).sum(dim=1)
         shown = (filter_same(image.amax(dim=1, keepdim=True), box_kernel(7)) > 0.02).squeeze(1).to(worse.dtype)
         return (worse * shown).sum() / shown.sum().clamp_min(1.0)

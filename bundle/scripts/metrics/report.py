@@ -1,4 +1,4 @@
-"""What a table of metrics is written as: CSV, one row an image, and Markdown, one row a task."""
+"""What a table of metrics is written as: CSV, one row an image, and Markdown, the means by task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from ..utils.image_io import write_atomically
 from .suite import METRIC_NAMES
 
-__all__ = ["markdown_table", "write_rows"]
+__all__ = ["markdown_table", "write_rows", "write_table"]
 
 
 def write_rows(path: str | os.PathLike, names: Sequence[tuple[str, str]], rows: Sequence[Sequence[float]]) -> None:
@@ -32,16 +32,20 @@ def write_rows(path: str | os.PathLike, names: Sequence[tuple[str, str]], rows: 
     write_atomically(path, write)
 
 
-def markdown_table(means: dict[str, float], tasks: Sequence[str]) -> str:
-    """Render the means of a :class:`FusionMetricSuite` as a Markdown table, one row a task.
+def markdown_table(means: dict[str, float]) -> str:
+    """Render the means of a :class:`FusionMetricSuite` as a Markdown table, one row a metric, one column a task.
 
     Args:
         means: its ``aggregate()``.
-        tasks: the rows.
     """
-    names = ("score", *METRIC_NAMES)
-    lines = ["| task | " + " | ".join(names) + " |", "|" + " --- |" * (len(names) + 1)]
-    for task in tasks:
-        lines.append(f"| {task} | " + " | ".join(f"{means[f'{task}/{name}']:.4f}" for name in names) + " |")
-    lines.append("| mean | " + " | ".join(f"{means[name]:.4f}" for name in names) + " |")
-    return "\n".join(lines)
+    tasks = sorted({name.split("/")[0] for name in means if "/" in name})
+    lines = ["| metric | " + " | ".join([*tasks, "mean"]) + " |", "| --- |" + " ---: |" * (len(tasks) + 1)]
+    for name in (*METRIC_NAMES, "score"):
+        values = [means[f"{task}/{name}"] for task in tasks] + [means[name]]
+        lines.append(f"| {name} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(path: str | os.PathLike, means: dict[str, float]) -> None:
+    """Write :func:`markdown_table` to a file."""
+    write_atomically(path, lambda temporary: temporary.write_text(markdown_table(means)))

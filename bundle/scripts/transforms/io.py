@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +14,9 @@ from monai.transforms import MapTransform
 from ..data.datalist import modalities_of
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
-from ..utils.image_io import read_source
+from ..utils.image_io import read_source, write_image
 
-__all__ = ["LoadSourced"]
+__all__ = ["LoadSourced", "SaveFusedd"]
 
 
 class LoadSourced(MapTransform):
@@ -65,4 +67,33 @@ class LoadSourced(MapTransform):
         return d
 
 
+class SaveFusedd(MapTransform):
+    """Save fused images as ``<output_dir>/<task>/<name>.png``, 8 bit, gray or colour, never half-written.
+
+    Own code instead of ``SaveImaged``: that one writes in place and transposes 2-D images, and the command line must write
+    the same way.
+
+    Args:
+        keys: keys of fused images, (1, H, W) or (3, H, W) in [0, 1].
+        output_dir: folder.
+        allow_missing_keys: skip missing keys. Defaults to False.
+
+    Raises:
+        InputError: When the folder cannot be written.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str | os.PathLike, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Save each fused image."""
+        d = dict(data)
+        folder = self.output_dir / str(d[SourceKeys.TASK.value])
+        for key in self.key_iterator(d):
+            write_image(folder / f"{d[SourceKeys.NAME.value]}.png", np.asarray(d[key].cpu()))  # type: ignore[attr-defined]
+        return d
+
+
 LoadSourceD = LoadSourceDict = LoadSourced
+SaveFusedD = SaveFusedDict = SaveFusedd

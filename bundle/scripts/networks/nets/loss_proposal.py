@@ -14,31 +14,41 @@ __all__ = ["LossProposalNet"]
 class LossProposalNet(nn.Module):
     r"""Proposes the adaptive loss's weights from both sources.
 
-    Logits are bounded by ``bound * tanh`` and start at zero: the proposal is anchored to equal shares and can move the
-    odds of a source by at most :math:`e^{2 bound}`.
+    Every logit is bounded by a tanh and starts at zero, so the proposal is anchored to equal shares. A map is the sum of
+    a local part, whose mean over the image is zero, and a global one with a tighter bound: the proposal can choose places
+    freely, but it cannot drift to one source as a whole.
 
     Args:
         spatial_dims: 2 or 3.
         num_terms: number of loss terms to weight. Defaults to 6.
         channels: width. Defaults to 24.
-        bound: largest absolute logit of a map or a term. Defaults to 1.5.
+        local_bound: largest local logit before the mean is taken off. Defaults to 1.5.
+        global_bound: largest global logit, of a source or a term. Defaults to 0.5.
 
     Shape:
-        image: (B, 2, *spatial), even sides. Returns ``maps``, logits of shape (B, 4, *spatial): intensity of source A and
-        B, structure of source A and B; and ``terms``, logits of shape (B, num_terms).
+        image: (B, 2, *spatial), even sides. Returns ``maps``, (B, 2, *spatial): log-odds of source A against source B, in
+        intensity and in structure; and ``terms``, logits of shape (B, num_terms).
 
     Raises:
         ValueError: When ``spatial_dims`` is neither 2 nor 3.
 
     Reference: Bai et al., "ReFusion: learning image fusion from reconstruction with learnable loss via meta-learning",
-    IJCV 2024, arXiv 2312.07943 (the idea of a proposed loss).
+    IJCV 2024, arXiv 2312.07943 (the idea of a proposed loss; the anchoring is ours).
     """
 
-    def __init__(self, spatial_dims: int, num_terms: int = 6, channels: int = 24, bound: float = 1.5) -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        num_terms: int = 6,
+        channels: int = 24,
+        local_bound: float = 1.5,
+        global_bound: float = 0.5,
+    ) -> None:
         super().__init__()
         conv = conv_type(spatial_dims)
-        self.bound = bound
-        self.spatial_dims = spatial_dims
+        self.local_bound = local_bound
+        self.global_bound = global_bound
+        self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         self.body = nn.Sequential(
             conv(2 * 2**spatial_dims, channels, 3, padding=1),
             nn.LeakyReLU(0.2),
@@ -47,16 +57,19 @@ class LossProposalNet(nn.Module):
             conv(channels, channels, 3, padding=4, dilation=4),
             nn.LeakyReLU(0.2),
         )
-        self.maps = conv(channels, 4, 3, padding=1)
-        self.terms = nn.Linear(channels, num_terms)
-        for layer in (self.maps, self.terms):
+        self.local_logits = conv(channels, 2, 3, padding=1)
+        self.global_logits = nn.Linear(channels, 2 + num_terms)
+        for layer in (self.local_logits, self.global_logits):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Propose map logits and term logits."""
+        """Propose the logits."""
         features = self.body(space_to_depth(image))
-        mode = "bilinear" if self.spatial_dims == 2 else "trilinear"
-        maps = nn.functional.interpolate(self.maps(features), scale_factor=2.0, mode=mode, align_corners=False)
-        terms = self.terms(features.flatten(2).mean(dim=2))
-        return self.bound * torch.tanh(maps), self.bound * torch.tanh(terms)
+        local = self.local_logits(features)
+        local = nn.functional.interpolate(local, scale_factor=2.0, mode=self.mode, align_corners=False)
+        local = self.local_bound * torch.tanh(local)
+        spatial = list(range(2, local.dim()))
+        overall = self.global_bound * torch.tanh(self.global_logits(features.flatten(2).mean(dim=2)))
+        shares = overall[:, :2].reshape([-1, 2] + [1] * len(spatial))
+        return local - local.mean(dim=spatial, keepdim=True) + shares, overall[:, 2:]

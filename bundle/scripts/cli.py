@@ -1,0 +1,332 @@
+"""The command ``mmif-amin``: fuse, train, evaluate, demo, info. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import BUNDLE_ROOT
+
+__all__ = ["main"]
+
+CONFIGS = Path(BUNDLE_ROOT) / "configs"
+BAD_INPUT = 2
+DESCRIPTION = "Fuse two medical images of one patient (MRI with CT, PET or SPECT) into one. Not for diagnostic use."
+
+
+def fuse(args: argparse.Namespace) -> int:
+    """Fuse two files, or two folders of same-named files."""
+    from .data.datalist import folder_pairs, modalities_of
+    from .inferers.fuser import DEFAULT_WEIGHTS, load
+    from .utils.checks import InputError
+    from .utils.image_io import is_nifti
+
+    source_a, source_b, output = Path(args.source_a), Path(args.source_b), Path(args.output)
+    modalities_of(args.task)
+    if source_a.is_dir() and source_b.is_dir():
+        if output.exists() and not output.is_dir():
+            raise InputError(f"{output}: expected a folder for the fused images of two folders, found a file.")
+        jobs = []
+        for pair in folder_pairs(source_a, source_b, args.task):
+            suffix = ".nii.gz" if is_nifti(pair["source_b"]) else ".png"
+            jobs.append((Path(pair["source_a"]), Path(pair["source_b"]), output / f"{pair['name']}{suffix}"))
+    else:
+        if source_a.is_dir() != source_b.is_dir() and source_a.exists() and source_b.exists():
+            raise InputError(f"{source_a} and {source_b}: expected two files or two folders, got one of each.")
+        if output.is_dir():
+            raise InputError(f"{output}: expected a file name for the fused image, found a folder.")
+        jobs = [(source_a, source_b, output)]
+    for job in jobs:
+        if job[2].resolve() in (job[0].resolve(), job[1].resolve()):
+            raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
+    fuser = load(args.weights or DEFAULT_WEIGHTS, args.device)
+    if len(jobs) == 1:
+        _fuse_pair(fuser, *jobs[0], args)
+        print(jobs[0][2])
+        return 0
+    return _fuse_many(fuser, jobs, args)
+
+
+def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
+    """Fuse many pairs with a progress bar; a bad one is named and the others go on."""
+    from tqdm import tqdm
+
+    from .utils.checks import InputError
+
+    failed = 0
+    for job in tqdm(jobs, desc="fusing", unit="pair"):
+        try:
+            _fuse_pair(fuser, *job, args)
+        except (InputError, ValueError) as error:
+            failed += 1
+            tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)
+    print(f"{len(jobs) - failed} fused into {args.output}, {failed} failed")
+    return BAD_INPUT if failed else 0
+
+
+def _fuse_pair(fuser: Any, source_a: Path, source_b: Path, output: Path, args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from .data.datalist import modalities_of
+    from .utils.checks import InputError
+    from .utils.color import colorize
+    from .utils.image_io import read_source, write_image, write_nifti
+
+    structural, other = modalities_of(args.task)
+    a, b = read_source(source_a, structural), read_source(source_b, other)
+    if a.gray.shape != b.gray.shape:
+        raise InputError(
+            f"{source_a} and {source_b}: expected the same size, got {a.gray.shape[1:]} and {b.gray.shape[1:]}. "
+            "Register and resample them first."
+        )
+    if a.affine is None or b.affine is None:
+        if a.gray.ndim != 3:
+            raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
+        fused = fuser.run(a.gray, b.gray)
+        write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
+        return
+    if not np.allclose(a.affine, b.affine, atol=1e-3):
+        raise InputError(
+            f"{source_a} and {source_b}: expected the same geometry, the affines differ by up to "
+            f"{np.abs(a.affine - b.affine).max():.3g}. Register and resample them first."
+        )
+    from tqdm import tqdm
+
+    with tqdm(total=a.gray.shape[3], desc=output.name, unit="slice", leave=False) as bar:
+        fused = fuser.fuse_volume(a.gray[0], b.gray[0], bar.update)
+    write_nifti(output, fused[None], a.affine)
+
+
+def _overrides(words: Sequence[str]) -> dict[str, Any]:
+    """Turn ``--key value --flag`` into a dictionary; values are Python literals where they parse as such."""
+    from .utils.checks import InputError
+
+    result: dict[str, Any] = {}
+    key = None
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            key = None if equals else name
+            result[name] = _literal(value) if equals else True
+        elif key is None:
+            raise InputError(f"'{word}': expected --key value pairs of the config.")
+        else:
+            result[key], key = _literal(word), None
+    return result
+
+
+def _literal(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "null": None}.get(word, word)
+
+
+def _run_config(files: Sequence[Path], run_id: str, overrides: dict[str, Any]) -> None:
+    """Run a MONAI ConfigWorkflow with overrides, each of which must name something in the config."""
+    from monai.bundle import ConfigParser, ConfigWorkflow
+
+    from .utils.checks import InputError
+
+    paths = [str(path) for path in files]
+    for path in paths:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: expected a config file, found nothing there.")
+    parser = ConfigParser()
+    parser.read_config(paths)
+    known = parser.get()
+    for key in overrides:
+        node: Any = known
+        for part in key.split("#"):
+            index = int(part) if isinstance(node, list) and part.isdigit() else part
+            try:
+                node = node[index]
+            except (KeyError, IndexError, TypeError):
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f" Did you mean --{near[0]}?" if near else f" The config has: {', '.join(sorted(known))}."
+                raise InputError(f"--{key}: no such key in {Path(paths[-1]).name}.{hint}") from None
+    workflow = ConfigWorkflow(config_file=paths, workflow_type="train", run_id=run_id, **overrides)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train with ``train.json``; other words are overrides of it."""
+    overrides = {"output_dir": "runs/train", **_overrides(args.overrides)}
+    _run_config([CONFIGS / "train.json", *map(Path, args.config_file)], "run", overrides)
+    print(f"best weights, log and pictures: {overrides['output_dir']}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Evaluate weights, or another method's fused images."""
+    overrides = {"output_dir": "runs/evaluate", **_overrides(args.overrides)}
+    if args.fused is None:
+        _run_config([CONFIGS / "train.json", CONFIGS / "evaluate.json", *map(Path, args.config_file)], "run", overrides)
+    else:
+        from .engines.evaluate_fused import evaluate_fused
+        from .utils.checks import InputError
+
+        options = {"dataset_dir": str(Path(BUNDLE_ROOT) / "sample_data"), "split": "validation", "tasks": None}
+        unknown = sorted(set(overrides) - {*options, "output_dir"})
+        if unknown:
+            raise InputError(f"--{unknown[0]}: with --fused the options are --output_dir, --{', --'.join(options)}.")
+        evaluate_fused(args.fused, **{**options, **overrides})
+    folder = Path(overrides["output_dir"])
+    print((folder / "metrics.md").read_text())
+    print(f"one row an image: {folder / 'metrics.csv'}")
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Train shortly on the embedded sample, evaluate, and fuse the sample with the shipped weights."""
+    import subprocess
+
+    root = Path(args.output_dir)
+    bundle = [sys.executable, "-m", "monai.bundle", "run"]
+    steps = [
+        [*bundle, "training", "--config_file", str(CONFIGS / "train.json")]
+        + ["--output_dir", str(root / "train"), "--epochs", str(args.epochs), "--val_interval", "1"],
+        [*bundle, "evaluating", "--config_file", str([str(CONFIGS / "train.json"), str(CONFIGS / "evaluate.json")])]
+        + ["--output_dir", str(root / "evaluate"), "--examples", "4"],
+        [*bundle, "inference", "--config_file", str(CONFIGS / "inference.json"), "--output_dir", str(root / "fused")],
+    ]
+    for step in steps:
+        print("\n$ " + " ".join(["python", *step[1:]]), flush=True)
+        subprocess.run(step, check=True)
+    print((root / "evaluate" / "metrics.md").read_text())
+    for what, where in (
+        ("pictures, sources beside fused", root / "evaluate" / "examples"),
+        ("fused images", root / "fused"),
+        ("metrics of the shipped weights, one row an image", root / "evaluate" / "metrics.csv"),
+        ("what the loss decided during the short training", root / "train" / "loss_weights.png"),
+        ("MLflow store (mlflow ui --backend-store-uri sqlite:///FILE)", root / "train" / "mlruns.db"),
+    ):
+        print(f"{what}: {where}")
+    return 0
+
+
+def info(args: argparse.Namespace) -> int:
+    """Print version, weights, size and device."""
+    import hashlib
+    import platform
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from .inferers.fuser import DEFAULT_WEIGHTS, load
+
+    weights = Path(args.weights or DEFAULT_WEIGHTS)
+    network = load(weights).network
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.rand(1, 2, 256, 256))
+    facts = {
+        "version": _version(),
+        "weights": str(weights),
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "gmac_256x256": round(counter.get_total_flops() / 2e9, 3),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(facts, indent=4) if args.json else "\n".join(f"{key:>13}: {value}" for key, value in facts.items()))
+    return 0
+
+
+def _version() -> str:
+    """Version of the bundle, from its metadata."""
+    return json.loads((CONFIGS / "metadata.json").read_text())["version"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mmif-amin", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"mmif-amin {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    sub = commands.add_parser("fuse", help="fuse two images or volumes, or two folders of them", allow_abbrev=False)
+    sub.add_argument("source_a", metavar="A", help="structural image (MRI): PNG, JPEG, TIFF, BMP or NIfTI; or a folder")
+    sub.add_argument("source_b", metavar="B", help="CT, PET or SPECT of the same size; or a folder with the same names")
+    sub.add_argument("-o", "--output", required=True, metavar="OUT", help="fused image, or a folder for two folders")
+    sub.add_argument("--gray", action="store_true", help="write luminance only, also where B is a colour image")
+    sub.add_argument(
+        "--task",
+        default="CT-MRI",
+        help="modalities of B and A, such as PET-MRI; decides how 16-bit images and volumes are scaled [CT-MRI]",
+    )
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+    sub.set_defaults(run=fuse)
+
+    for name, run, text in (
+        ("train", train, "train; --KEY VALUE overrides any key of train.json"),
+        ("evaluate", evaluate, "metrics on a data set; --KEY VALUE overrides any key of the configs"),
+    ):
+        sub = commands.add_parser(name, help=text, allow_abbrev=False)
+        sub.add_argument("--config_file", action="append", default=[], help="further config, merged over the bundle's")
+        if name == "evaluate":
+            sub.add_argument("--fused", metavar="DIR", help="another method's images: DIR/TASK/NAME.png or DIR/NAME.png")
+        sub.set_defaults(run=run)
+
+    sub = commands.add_parser("demo", help="train, evaluate and fuse on the embedded sample", allow_abbrev=False)
+    sub.add_argument("--output_dir", default="runs/demo", help="where everything goes [runs/demo]")
+    sub.add_argument("--epochs", type=int, default=3, help="epochs of the short training [3]")
+    sub.set_defaults(run=demo)
+
+    sub = commands.add_parser("info", help="version, weights, hash, size, device", allow_abbrev=False)
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.set_defaults(run=info)
+    return parser
+
+
+def _bad_input(error: BaseException | None) -> BaseException | None:
+    """Find the InputError behind an exception: MONAI wraps what happens inside transforms and configs.
+
+    Compared by name: a config imports this bundle as ``scripts``, the command as ``mmif_amin.scripts``.
+    """
+    while error is not None:
+        if type(error).__name__ == "InputError":
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: words after the program's name. Defaults to those of the process.
+
+    Returns:
+        0, or 2 where an input could not be used.
+    """
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command not in ("train", "evaluate"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.overrides = rest
+    warnings.showwarning = lambda message, *_, **__: print(f"mmif-amin: warning: {message}", file=sys.stderr)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("mmif-amin: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        cause = _bad_input(error)
+        if cause is None and not (args.command == "fuse" and isinstance(error, ValueError)):
+            raise
+        print(f"mmif-amin: error: {cause or error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

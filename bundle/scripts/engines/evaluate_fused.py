@@ -1,0 +1,73 @@
+"""Evaluation of fused images that another method made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ..data.datalist import fusion_datalist, tasks_of
+from ..metrics.report import write_rows, write_table
+from ..metrics.suite import FusionMetricSuite
+from ..transforms.io import LoadSourced
+from ..utils.checks import InputError
+from ..utils.enums import SourceKeys
+from ..utils.image_io import IMAGE_SUFFIXES, read_source
+
+__all__ = ["evaluate_fused"]
+
+
+def _find(folder: Path, task: str, name: str) -> Path:
+    """Find ``folder/task/name.*`` or ``folder/name.*``."""
+    for parent in (folder / task, folder):
+        for suffix in IMAGE_SUFFIXES:
+            if (parent / f"{name}{suffix}").is_file():
+                return parent / f"{name}{suffix}"
+    raise InputError(f"{folder}: expected a fused image {task}/{name}.png or {name}.png, found none. Name it like that.")
+
+
+def evaluate_fused(
+    fused_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    split: str | None = "validation",
+    tasks: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Compute all metrics of a folder of fused images; writes ``metrics.csv`` and ``metrics.md``.
+
+    Args:
+        fused_dir: folder of fused images, gray or colour (their luminance counts), ``TASK/NAME.png`` or ``NAME.png``.
+        dataset_dir: the pairs; see :func:`fusion_datalist`.
+        output_dir: folder of the result.
+        split: which pairs. Defaults to ``"validation"``.
+        tasks: which tasks. Defaults to None: all.
+
+    Returns:
+        The means by task and over all.
+
+    Raises:
+        InputError: When a fused image is missing or not of its sources' size.
+    """
+    items = fusion_datalist(dataset_dir, split, tasks)
+    folder = Path(fused_dir)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of fused images, found {'a file' if folder.exists() else 'nothing'}.")
+    paths = [_find(folder, item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in items]
+    suite = FusionMetricSuite(tasks_of(items))
+    load = LoadSourced()
+    for item, path in zip(tqdm(items, desc="evaluation"), paths, strict=True):
+        pair = load(item)
+        fused = torch.from_numpy(read_source(path).gray)
+        image = torch.cat([pair[SourceKeys.SOURCE_A.value], pair[SourceKeys.SOURCE_B.value]])
+        if fused.shape[1:] != image.shape[1:]:
+            raise InputError(f"{path}: expected the size of its sources {tuple(image.shape[1:])}, got {tuple(fused.shape[1:])}.")
+        suite(fused[None], image[None], tasks=[item[SourceKeys.TASK.value]])
+    means = suite.aggregate()
+    rows = suite.get_buffer()[:, 1:].tolist()
+    names = [(item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in items]
+    write_rows(Path(output_dir) / "metrics.csv", names, rows)
+    write_table(Path(output_dir) / "metrics.md", means)
+    return means
