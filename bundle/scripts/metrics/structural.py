@@ -103,8 +103,8 @@ def multi_scale_structural_similarity(
 ) -> torch.Tensor:
     """MS-SSIM(F, A) + MS-SSIM(F, B) over five scales (11x11 Gaussian, sigma 1.5, range 255), a sum in [0, 2].
 
-    The formula is torchmetrics' with ``normalize="relu"``, and agrees with it; own code because that one filters in two
-    dimensions at once and is many times slower. Images smaller than 161 pixels use as many scales as fit, with the
+    Full windows only at every scale, as in the authors' code; torchmetrics reflects the border at the last scale, which
+    moves the value by several percent on small images. Images too small for five scales use as many as fit, with the
     weights scaled to sum to 1.
 
     Shape:

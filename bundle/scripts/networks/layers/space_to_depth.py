@@ -55,7 +55,7 @@ class HaarDownsample(nn.Module):
         tensor([2., 0., 0., 0.])
     """
 
-    matrix: torch.Tensor
+    signs: torch.Tensor
 
     def __init__(self, spatial_dims: int) -> None:
         super().__init__()
@@ -63,12 +63,13 @@ class HaarDownsample(nn.Module):
         matrix = pair
         for _ in range(spatial_dims - 1):
             matrix = torch.kron(matrix, pair)
-        self.register_buffer("matrix", (matrix / 2 ** (spatial_dims / 2)).to(torch.float32), persistent=False)
+        self.scale = 2 ** (-spatial_dims / 2)
+        self.register_buffer("signs", matrix.to(torch.float32), persistent=False)
 
     def _mix(self, x: torch.Tensor) -> torch.Tensor:
-        bands = self.matrix.shape[0]
+        bands = self.signs.shape[0]
         flat = x.reshape(x.shape[0], x.shape[1] // bands, bands, -1)
-        return torch.matmul(self.matrix.to(x.dtype), flat).reshape(x.shape)
+        return (self.scale * torch.matmul(self.signs.to(x.dtype), flat)).reshape(x.shape)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Split each 2x2 (2x2x2) block into its Haar bands."""
@@ -76,5 +77,5 @@ class HaarDownsample(nn.Module):
 
     @torch.jit.export
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
-        """Rebuild the image from its bands; the matrix is symmetric and orthogonal, so it is its own inverse."""
+        """Rebuild the image from its bands; the transform is symmetric and orthogonal, so it is its own inverse."""
         return depth_to_space(self._mix(z))

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from scripts.networks.layers.space_to_depth import HaarDownsample, depth_to_space, space_to_depth
+
+CASES = [pytest.param((2, 3, 6, 8), id="2d"), pytest.param((2, 3, 4, 6, 8), id="3d")]
+
+
+@pytest.mark.parametrize("shape", CASES)
+def test_space_to_depth_is_a_permutation(shape):
+    x = torch.rand(shape)
+    y = space_to_depth(x)
+    spatial_dims = len(shape) - 2
+    assert y.shape == (shape[0], shape[1] * 2**spatial_dims, *(s // 2 for s in shape[2:]))
+    assert torch.equal(depth_to_space(y), x)
+
+
+def test_agrees_with_torch_pixel_unshuffle():
+    x = torch.rand(2, 3, 6, 8)
+    assert torch.equal(space_to_depth(x), torch.nn.functional.pixel_unshuffle(x, 2))
+
+
+@pytest.mark.parametrize("shape", CASES)
+def test_haar_is_orthonormal(shape):
+    x = torch.rand(shape, dtype=torch.float64)
+    haar = HaarDownsample(len(shape) - 2)
+    z = haar(x)
+    assert torch.allclose(z.square().sum(), x.square().sum())
+    assert (haar.inverse(z) - x).abs().max() < 1e-12
+
+
+def test_haar_of_a_constant_has_no_detail():
+    z = HaarDownsample(2)(torch.full((1, 1, 4, 4), 0.5))
+    assert torch.allclose(z[:, 0], torch.ones(1, 2, 2))
+    assert z[:, 1:].abs().max() == 0
