@@ -171,9 +171,9 @@ def test_two_sided_metrics_see_through_the_cheats():
         for name, f in (("fusion", fusion), ("copy", a), ("paste", paste))
     }
     assert results["copy"]["VIF"] > results["fusion"]["VIF"]
-    assert results["fusion"]["VIFmin"] > results["copy"]["VIFmin"] + 0.1
+    assert results["fusion"]["VIFmin"] > results["copy"]["VIFmin"] + 0.05
     assert results["paste"]["VIFmin"] > results["fusion"]["VIFmin"]
-    assert results["fusion"]["VIFlocal"] > max(results[k]["VIFlocal"] for k in ("copy", "paste")) + 0.1
+    assert results["fusion"]["VIFlocal"] > max(results[k]["VIFlocal"] for k in ("copy", "paste")) + 0.05
     assert score(results["fusion"]) > max(score(results["copy"]), score(results["paste"]))
 
 

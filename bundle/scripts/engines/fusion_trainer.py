@@ -44,13 +44,13 @@ class FusionTrainer(SupervisedTrainer):
     With :math:`\theta` the fusion network, :math:`\phi` the loss proposal and :math:`\psi` the source reconstruction:
 
     .. math::
-        \theta' = \theta - \alpha \frac{\nabla_\theta L_\phi(f_\theta(x), x)}
-            {\lVert \nabla_\theta L_\phi \rVert} \lVert \theta \rVert,\qquad
+        \theta' = \theta - \alpha \frac{\eta}{\sqrt{\overline{g^2}}} \nabla_\theta L_\phi(f_\theta(x), x),\qquad
         \min_\phi R_\psi(f_{\theta'}(x), x) + \lambda\, \mathrm{departure}(\phi),\qquad
         \min_\psi R_\psi(f_\theta(x), x)
 
-    R is :class:`SourceReconstructionLoss`. The step length is relative to the size of the weights, so that it means the
-    same early and late. The reconstruction learns in each iteration; the proposal, which it teaches, after
+    R is :class:`SourceReconstructionLoss`. The virtual step has the learning rate :math:`\eta` and the mean squared
+    gradients :math:`\overline{g^2}` of the network's own Adam: a plain gradient step of the same length went so far along the
+    steep directions that it made the fusion worse, and taught nothing. The reconstruction learns in each iteration; the proposal, which it teaches, after
     ``meta_warmup`` of them. With :class:`FixedFusionLoss` there is no outer level and this is a plain ``SupervisedTrainer``.
 
     Args:
@@ -59,8 +59,8 @@ class FusionTrainer(SupervisedTrainer):
         proposal_optimizer: optimizer of the loss's parameters.
         meta_interval: iterations from one outer step to the next. Defaults to 4.
         meta_warmup: iterations before the proposal learns. Defaults to 500.
-        virtual_step: alpha, length of the virtual step relative to the weights. Defaults to 0.01.
-        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.01.
+        virtual_step: alpha, length of the virtual step in steps of the optimizer. Defaults to 0.5.
+        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.001.
         kwargs: arguments of ``SupervisedTrainer``; ``loss_function`` must be one of this bundle's fusion losses.
 
     Raises:
@@ -76,8 +76,8 @@ class FusionTrainer(SupervisedTrainer):
         proposal_optimizer: Optimizer,
         meta_interval: int = 4,
         meta_warmup: int = 500,
-        virtual_step: float = 0.01,
-        anchor: float = 0.01,
+        virtual_step: float = 0.5,
+        anchor: float = 0.001,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("prepare_batch", prepare_fusion_batch)
@@ -137,14 +137,21 @@ class FusionTrainer(SupervisedTrainer):
         parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         loss = self.loss_function.evaluate(functional_call(network, parameters, (image,)), image, weights)
         gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
-        with torch.no_grad():
-            size = torch.stack([p.square().sum() for p in parameters.values()]).sum().sqrt()
-        length = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().detach().clamp_min(1e-12)
-        scale = self.virtual_step * size / length
         stepped = {
-            name: p.detach() - scale * g for (name, p), g in zip(parameters.items(), gradients, strict=True)
+            name: p.detach() - self.virtual_step * self._step_size(p, g) * g
+            for (name, p), g in zip(parameters.items(), gradients, strict=True)
         }
         return functional_call(network, stepped, (image,)), weights.departure
+
+    def _step_size(self, parameter: nn.Parameter, gradient: torch.Tensor) -> torch.Tensor:
+        """Step size of each weight: the learning rate over the root mean square of its gradients, as Adam has it."""
+        group = self.optimizer.param_groups[0]
+        state = self.optimizer.state.get(parameter, {})
+        if "exp_avg_sq" in state:
+            mean_square = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+        else:
+            mean_square = gradient.detach().square().mean()
+        return group["lr"] / (mean_square.sqrt() + 1e-8)
 
     @staticmethod
     def _step(optimizer: Optimizer, network: nn.Module, error: torch.Tensor) -> None:

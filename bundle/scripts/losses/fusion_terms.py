@@ -1,7 +1,9 @@
 """Differentiable terms of the fusion losses: each is 0 at its best and free of units, so that no scale is set by hand.
 
 A quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of qualities,
-and the gradient of each is relative to what it has reached.
+and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term is the
+relative regret (1 - q) / q with a constant denominator: the same gradient at equal shares, but a share is then the
+importance of a source at a place, and raising it at one place does not lower it at another.
 """
 
 from __future__ import annotations
@@ -85,20 +87,20 @@ def _vif_maps(fused: torch.Tensor, image: torch.Tensor) -> list[tuple[torch.Tens
 def structure_and_local_terms(
     fused: torch.Tensor, image: torch.Tensor, weights: LossWeights
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Structure: -log VIF of each source, places by the map, sources by its mean. Local: -log VIFlocal with a soft minimum."""
-    kept_sum = total_sum = local = torch.zeros((), device=fused.device)
+    """Structure: relative regret of each source's VIF, by the shares. Local: -log VIFlocal with a soft minimum."""
+    kept_sum = total_sum = lost_sum = local = torch.zeros((), device=fused.device)
     for (kept, total, v), margin in zip(_vif_maps(fused, image), MARGINS, strict=True):
-        w = weights.structure[..., margin:-margin, margin:-margin]
-        w = torch.nn.functional.adaptive_avg_pool2d(w, kept.shape[-2:])
-        kept_sum = kept_sum + (w * kept).flatten(2).sum(dim=2)
-        total_sum = total_sum + (w * total).flatten(2).sum(dim=2)
+        share = weights.structure[..., margin:-margin, margin:-margin]
+        share = torch.nn.functional.adaptive_avg_pool2d(share, kept.shape[-2:])
+        kept_sum = kept_sum + kept.detach().flatten(2).sum(dim=2)
+        total_sum = total_sum + total.flatten(2).sum(dim=2)
+        lost_sum = lost_sum + (share * (total - kept)).flatten(2).sum(dim=2)
         both = (v > STRUCTURE_VARIANCE).all(dim=1).to(kept.dtype)
         ratio = kept / total.clamp_min(0.1)
         soft_minimum = 1 / (0.5 * (ratio + 0.02).reciprocal().pow(4).sum(dim=1)).pow(0.25)
         local = local + ((soft_minimum * both).flatten(1).sum(dim=1) + 0.02) / (both.flatten(1).sum(dim=1) + 1) / 4
-    by_source = (kept_sum + 0.1) / (total_sum + 1)
-    share = weights.structure.flatten(2).mean(dim=2)
-    return (share * _negative_log(by_source)).sum(dim=1), _negative_log(local)
+    reached = (kept_sum + 0.1) / (total_sum + 1)
+    return (lost_sum / (total_sum + 1) / reached).sum(dim=1), _negative_log(local)
 
 
 def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +112,7 @@ def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
-    """-log of a smooth Qabf: strength ratio and alignment of the gradients in the metric's sigmoids, places by the map.
+    """Relative regret of a smooth Qabf, by the shares: strength ratio and alignment of gradients in the metric's sigmoids.
 
     Departure from the metric: the angle comes from the scalar product, so it wraps around.
     """
@@ -122,12 +124,15 @@ def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) ->
     angle = torch.acos(cosine.clamp(0.0, 0.9995))
     alignment = 1 - angle / (math.pi / 2)
     quality = torch.sigmoid(15 * (ratio - 0.5)) * torch.sigmoid(22 * (alignment - 0.8))
-    importance = weights.structure[..., 1:-1, 1:-1] * (g_source - 1.0)
-    return _negative_log(((quality * importance).flatten(1).sum(dim=1)) / (importance.flatten(1).sum(dim=1) + 1.0))
+    importance = g_source - 1.0
+    total = importance.flatten(1).sum(dim=1) + 1.0
+    lost = (2 * weights.structure[..., 1:-1, 1:-1] * importance * (1 - quality)).flatten(1).sum(dim=1)
+    reached = (quality.detach() * importance).flatten(1).sum(dim=1) / total
+    return lost / total / (reached + 0.01)
 
 
 def similarity_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
-    """-log of the SSIM (7x7 box, range 1), places and sources by the map, moved to (0, 1]."""
+    """-log of the SSIM (7x7 box, range 1) moved to (0, 1], by the shares."""
     kernel = box_kernel(7)
     images = torch.cat([fused, image], dim=1)
     moments = filter_valid(torch.cat([images, images.square(), image * fused], dim=1), kernel)

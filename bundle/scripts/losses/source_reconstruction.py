@@ -14,14 +14,17 @@ __all__ = ["SourceReconstructionLoss"]
 class SourceReconstructionLoss(_Loss):
     r"""Two-sided, local and relative error of rebuilding both sources.
 
-    With :math:`e_S` the mean squared error in a 7x7 window relative to the source's own variance there,
+    In each 7x7 window, with :math:`v_S` the source's own variance there and c the variance of noise,
 
     .. math::
-        e_S = \log\Bigl(1 + \frac{\overline{(\hat S - S)^2}}{\mathrm{var}(S) + c}\Bigr),\qquad
+        e_S = s_S \log\Bigl(1 + \frac{\overline{(\hat S - S)^2}}{v_S + c}\Bigr),\qquad
+        s_S = \frac{v_S}{v_S + c},\qquad
         L = \overline{\sum_S \mathrm{softmax}_S(\beta e)\, e_S}
 
-    so the worse-rebuilt source counts, a textured source does not outweigh a smooth one, and no place dominates. Only
-    places where a source has something to show count.
+    The worse-rebuilt source counts; relative to its own variance, so a textured source does not outweigh a faint one; and
+    where it has structure: :math:`s_S` vanishes in flat places. Without it a flat source, over which the other one's
+    texture shines through, is always the worse one and the loss learns to erase the texture (measured: the share of the
+    only structured source fell to .38 instead of growing). Places where both sources are black do not count.
 
     Args:
         noise: square root of c, fraction of white. Defaults to 0.03.
@@ -43,8 +46,9 @@ class SourceReconstructionLoss(_Loss):
 
     def forward(self, rebuilt: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Compute the loss."""
-        error = filter_same((rebuilt - image).square(), box_kernel(7)) / (local_variance(image) + self.noise**2)
-        error = torch.log1p(error)
+        variance, c = local_variance(image), self.noise**2
+        error = filter_same((rebuilt - image).square(), box_kernel(7)) / (variance + c)
+        error = torch.log1p(error) * variance / (variance + c)
         worse = (torch.softmax(self.sharpness * error, dim=1) * error).sum(dim=1)
         shown = (filter_same(image.amax(dim=1, keepdim=True), box_kernel(7)) > 0.02).squeeze(1).to(worse.dtype)
         return (worse * shown).sum() / shown.sum().clamp_min(1.0)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scripts.engines.fusion_trainer import FusionTrainer, prepare_fusion_batch
+from scripts.losses.adaptive_fusion import AdaptiveFusionLoss, FixedFusionLoss
+from scripts.networks.nets.loss_proposal import LossProposalNet
+from scripts.networks.nets.mmif_amin import MMIFAMIN
+from scripts.networks.nets.source_reconstruction import SourceReconstructionNet
+
+from ..conftest import make_pair
+
+
+def small_network() -> MMIFAMIN:
+    return MMIFAMIN(2, growth=(4, 4), num_blocks=(1, 1), channels=16, num_complementary_blocks=1, decoder_channels=8)
+
+
+def make_trainer(images: list[torch.Tensor], adaptive: bool = True, epochs: int = 1, **options) -> FusionTrainer:
+    torch.manual_seed(0)
+    network, reconstruction = small_network(), SourceReconstructionNet(2, channels=8, num_layers=2)
+    loss = AdaptiveFusionLoss(LossProposalNet(2)) if adaptive else FixedFusionLoss()
+    proposal = loss.proposal if adaptive else LossProposalNet(2)
+    return FusionTrainer(
+        device="cpu",
+        max_epochs=epochs,
+        train_data_loader=[{"image": image} for image in images],
+        network=network,
+        optimizer=torch.optim.AdamW(network.parameters(), 1e-3),
+        loss_function=loss,
+        reconstruction=reconstruction,
+        reconstruction_optimizer=torch.optim.AdamW(reconstruction.parameters(), 5e-3),
+        proposal_optimizer=torch.optim.AdamW(proposal.parameters(), 1e-2),
+        **options,
+    )
+
+
+def split_pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A pair where only A has structure (dark stripes) on the left and only B on the right; and both places.
+
+    The other source is flat and bright there, so a fusion that takes the brighter one loses the stripes.
+    """
+    y, x = np.mgrid[:64, :64]
+    left = x < 32
+    stripes_a, stripes_b = 0.35 + 0.2 * np.sin(x / 0.8), 0.35 + 0.2 * np.sin(y / 2.0)
+    image = np.stack([np.where(left, stripes_a, 0.8), np.where(left, 0.8, stripes_b)])
+    places = [torch.from_numpy(place) for place in (x < 24, x >= 40)]
+    return torch.from_numpy(image.astype(np.float32))[None], places[0], places[1]
+
+
+@pytest.mark.slow
+def test_the_proposal_moves_to_the_source_that_has_structure():
+    """Where only one source holds structure, its weight there grows during meta-training (the issue's own wording)."""
+    image, left, right = split_pair()
+    trainer = make_trainer([image] * 240, meta_interval=2, meta_warmup=80)
+    before = trainer.loss_function.propose(image).structure[0, 0]
+    assert torch.allclose(before, torch.full_like(before, 0.5))
+    trainer.run()
+    with torch.no_grad():
+        share_of_a = trainer.loss_function.propose(image).structure[0, 0]
+    print(share_of_a[left].mean(), share_of_a[right].mean())
+    assert share_of_a[left].mean() > 0.52
+    assert share_of_a[right].mean() < 0.48
+
+
+def test_all_three_networks_learn():
+    trainer = make_trainer([make_pair((64, 64), seed) for seed in range(6)], meta_interval=1, meta_warmup=0)
+    parts = (trainer.network, trainer.loss_function.proposal, trainer.reconstruction)
+    before = [copy.deepcopy(part.state_dict()) for part in parts]
+    trainer.run()
+    for part, old in zip(parts, before, strict=True):
+        assert any(not torch.equal(value, old[name]) for name, value in part.state_dict().items())
+    assert set(trainer.outer_values) == {"outer/teaching", "outer/departure", "outer/reconstruction"}
+
+
+def test_teaching_changes_the_proposal_alone():
+    trainer = make_trainer([make_pair()])
+    others = [copy.deepcopy(part.state_dict()) for part in (trainer.network, trainer.reconstruction)]
+    old = copy.deepcopy(trainer.loss_function.proposal.state_dict())
+    trainer.teach_loss(make_pair((64, 64)))
+    for part, state in zip((trainer.network, trainer.reconstruction), others, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in part.state_dict().items())
+        assert all(p.grad is None for p in part.parameters())
+    assert any(not torch.equal(v, old[k]) for k, v in trainer.loss_function.proposal.state_dict().items())
+
+
+def test_the_virtual_step_lowers_the_proposed_loss():
+    image = make_pair((64, 64))
+    trainer = make_trainer([image], virtual_step=1e-3)
+    weights = trainer.loss_function.propose(image)
+    before = trainer.loss_function.evaluate(trainer.network(image), image, weights)
+    after = trainer.loss_function.evaluate(trainer._virtual_fusion(trainer.network, image)[0], image, weights)
+    assert after < before
+
+
+def test_the_loss_goes_down():
+    image = make_pair((64, 64))
+    trainer = make_trainer([image] * 30, adaptive=False)
+    before = trainer.loss_function(trainer.network(image), image).item()
+    trainer.run()
+    assert trainer.loss_function(trainer.network(image), image).item() < before - 0.02
+
+
+def test_a_fixed_loss_has_no_outer_level():
+    trainer = make_trainer([make_pair((64, 64))] * 2, adaptive=False, meta_interval=1, meta_warmup=0)
+    before = copy.deepcopy(trainer.reconstruction.state_dict())
+    trainer.run()
+    assert trainer.outer_values == {}
+    assert all(torch.equal(v, before[k]) for k, v in trainer.reconstruction.state_dict().items())
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        make_trainer([], meta_interval=0)
+    with pytest.raises(KeyError, match="must hold `image`"):
+        prepare_fusion_batch({"label": torch.zeros(1)})
+    network = small_network()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    with pytest.raises(TypeError, match="got MSELoss"):
+        FusionTrainer(
+            device="cpu",
+            max_epochs=1,
+            train_data_loader=[],
+            network=network,
+            optimizer=optimizer,
+            loss_function=torch.nn.MSELoss(),
+            reconstruction=network,
+            reconstruction_optimizer=optimizer,
+            proposal_optimizer=optimizer,
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_mixed_precision_on_cuda():
+    images = [make_pair((64, 64), seed) for seed in range(4)]
+    trainer = make_trainer(images)
+    for part in (trainer.network, trainer.loss_function, trainer.reconstruction):
+        part.cuda()
+    trainer.state.device = torch.device("cuda")
+    trainer.amp = True
+    trainer.scaler = torch.amp.GradScaler("cuda")
+    trainer.meta_interval, trainer.meta_warmup = 1, 0
+    trainer.run()
+    assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
