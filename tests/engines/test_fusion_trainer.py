@@ -18,21 +18,21 @@ def small_network() -> MMIFAMIN:
     return MMIFAMIN(2, growth=(4, 4), num_blocks=(1, 1), channels=16, num_complementary_blocks=1, decoder_channels=8)
 
 
-def make_trainer(images: list[torch.Tensor], adaptive: bool = True, epochs: int = 1, **options) -> FusionTrainer:
+def make_trainer(images: list[torch.Tensor], adaptive: bool = True, lr: float = 1e-3, **options) -> FusionTrainer:
     torch.manual_seed(0)
     network, reconstruction = small_network(), SourceReconstructionNet(2, channels=8, num_layers=2)
     loss = AdaptiveFusionLoss(LossProposalNet(2)) if adaptive else FixedFusionLoss()
     proposal = loss.proposal if adaptive else LossProposalNet(2)
     return FusionTrainer(
         device="cpu",
-        max_epochs=epochs,
+        max_epochs=1,
         train_data_loader=[{"image": image} for image in images],
         network=network,
-        optimizer=torch.optim.AdamW(network.parameters(), 1e-3),
+        optimizer=torch.optim.AdamW(network.parameters(), lr),
         loss_function=loss,
         reconstruction=reconstruction,
         reconstruction_optimizer=torch.optim.AdamW(reconstruction.parameters(), 5e-3),
-        proposal_optimizer=torch.optim.AdamW(proposal.parameters(), 1e-2),
+        proposal_optimizer=torch.optim.AdamW(proposal.parameters(), 2e-3),
         **options,
     )
 
@@ -50,19 +50,21 @@ def split_pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.from_numpy(image.astype(np.float32))[None], places[0], places[1]
 
 
-@pytest.mark.slow
 def test_the_proposal_moves_to_the_source_that_has_structure():
-    """Where only one source holds structure, its weight there grows during meta-training (the issue's own wording)."""
+    """Where only one source holds structure, its share there grows during meta-training.
+
+    The fusion network learns slowly here, so that there stays something to teach.
+    """
     image, left, right = split_pair()
-    trainer = make_trainer([image] * 240, meta_interval=2, meta_warmup=80)
+    trainer = make_trainer([image] * 160, lr=2e-5, meta_interval=1, meta_warmup=100, virtual_step=20)
     before = trainer.loss_function.propose(image).structure[0, 0]
     assert torch.allclose(before, torch.full_like(before, 0.5))
     trainer.run()
     with torch.no_grad():
         share_of_a = trainer.loss_function.propose(image).structure[0, 0]
-    print(share_of_a[left].mean(), share_of_a[right].mean())
-    assert share_of_a[left].mean() > 0.52
-    assert share_of_a[right].mean() < 0.48
+
+    assert share_of_a[left].mean() > 0.6
+    assert share_of_a[right].mean() < 0.4
 
 
 def test_all_three_networks_learn():
@@ -88,7 +90,7 @@ def test_teaching_changes_the_proposal_alone():
 
 def test_the_virtual_step_lowers_the_proposed_loss():
     image = make_pair((64, 64))
-    trainer = make_trainer([image], virtual_step=1e-3)
+    trainer = make_trainer([image], virtual_step=0.1)
     weights = trainer.loss_function.propose(image)
     before = trainer.loss_function.evaluate(trainer.network(image), image, weights)
     after = trainer.loss_function.evaluate(trainer._virtual_fusion(trainer.network, image)[0], image, weights)

@@ -68,8 +68,8 @@ class LossProposalNet(nn.Module):
         features = self.body(space_to_depth(image))
         local = self.local_logits(features)
         local = nn.functional.interpolate(local, scale_factor=2.0, mode=self.mode, align_corners=False)
-        local = self.local_bound * torch.tanh(local)
         spatial = list(range(2, local.dim()))
+        local = self.local_bound * torch.tanh(local - local.mean(dim=spatial, keepdim=True))
         overall = self.global_bound * torch.tanh(self.global_logits(features.flatten(2).mean(dim=2)))
         shares = overall[:, :2].reshape([-1, 2] + [1] * len(spatial))
         return local - local.mean(dim=spatial, keepdim=True) + shares, overall[:, 2:]
