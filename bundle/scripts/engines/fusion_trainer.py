@@ -60,6 +60,7 @@ class FusionTrainer(SupervisedTrainer):
         meta_interval: iterations from one outer step to the next. Defaults to 4.
         meta_warmup: iterations before the proposal learns. Defaults to 500.
         virtual_step: alpha, length of the virtual step in steps of the optimizer. Defaults to 0.5.
+        max_grad_norm: the network's gradients are scaled down to this norm. Defaults to 1.
         anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.001.
         kwargs: arguments of ``SupervisedTrainer``; ``loss_function`` must be one of this bundle's fusion losses.
 
@@ -78,6 +79,7 @@ class FusionTrainer(SupervisedTrainer):
         meta_warmup: int = 500,
         virtual_step: float = 0.5,
         anchor: float = 0.001,
+        max_grad_norm: float = 1.0,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("prepare_batch", prepare_fusion_batch)
@@ -96,8 +98,10 @@ class FusionTrainer(SupervisedTrainer):
         self.meta_warmup = meta_warmup
         self.virtual_step = virtual_step
         self.anchor = anchor
+        self.max_grad_norm = max_grad_norm
         self.outer_loss = SourceReconstructionLoss()
         self.outer_values: dict[str, float] = {}
+        self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip_gradients)
         if isinstance(self.loss_function, AdaptiveFusionLoss):
             self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.train_reconstruction)
 
@@ -108,6 +112,12 @@ class FusionTrainer(SupervisedTrainer):
             image, _ = engine.prepare_batch(batchdata, state.device, engine.non_blocking, **engine.to_kwargs)
             engine.teach_loss(image.float())
         return super()._iteration(engine, batchdata)
+
+    def clip_gradients(self, engine: FusionTrainer) -> None:
+        """Scale the network's gradients down to ``max_grad_norm``."""
+        if engine.amp and engine.scaler is not None:
+            engine.scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(engine.network.parameters(), engine.max_grad_norm)
 
     def teach_loss(self, image: torch.Tensor) -> None:
         """Take one outer step on a batch: train the loss proposal; nothing happens where the loss is fixed.

@@ -2,8 +2,9 @@
 
 A quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of qualities,
 and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term is the
-relative regret (1 - q) / q with a constant denominator: the same gradient at equal shares, but a share is then the
-importance of a source at a place, and raising it at one place does not lower it at another.
+relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a share is
+then the importance of a source at a place, and raising it at one place does not lower it at another. Without the 0.1,
+single patches of an almost empty source had regrets of 100 and more, and training diverged.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ GRAY = 255.0
 NOISE_VARIANCE = 2.0  # squared gray levels, as in the VIF metric
 STRUCTURE_VARIANCE = 20.0
 MARGINS = (8, 12, 16, 20)  # pixels that the windows of each VIF scale lose at a border
+REGRET_FLOOR = 0.1
 TINY = 1e-6
 
 
@@ -99,8 +101,8 @@ def structure_and_local_terms(
         ratio = kept / total.clamp_min(0.1)
         soft_minimum = 1 / (0.5 * (ratio + 0.02).reciprocal().pow(4).sum(dim=1)).pow(0.25)
         local = local + ((soft_minimum * both).flatten(1).sum(dim=1) + 0.02) / (both.flatten(1).sum(dim=1) + 1) / 4
-    reached = (kept_sum + 0.1) / (total_sum + 1)
-    return (lost_sum / (total_sum + 1) / reached).sum(dim=1), _negative_log(local)
+    reached = kept_sum / (total_sum + 1)
+    return (lost_sum / (total_sum + 1) / (reached + REGRET_FLOOR)).sum(dim=1), _negative_log(local)
 
 
 def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,7 +130,7 @@ def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) ->
     total = importance.flatten(1).sum(dim=1) + 1.0
     lost = (2 * weights.structure[..., 1:-1, 1:-1] * importance * (1 - quality)).flatten(1).sum(dim=1)
     reached = (quality.detach() * importance).flatten(1).sum(dim=1) / total
-    return lost / total / (reached + 0.01)
+    return lost / total / (reached + REGRET_FLOOR)
 
 
 def similarity_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:

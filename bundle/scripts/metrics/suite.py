@@ -66,7 +66,7 @@ def fusion_metrics(
 
 
 def score(means: dict[str, float]) -> float:
-    r"""One number to choose weights by, two-sided so that neither a copy nor a cut-and-paste nor a grey background wins.
+    r"""One number to choose weights by: a geometric mean, so that a copy of one source or a grey background cannot win.
 
     .. math::
         \Bigl(\tfrac{VIF}{2}\; Qabf\; \tfrac{ssim}{2}\; \tfrac{SCD + 2}{4}\; VIFmin\; Qabf_{min}\; VIFlocal\Bigr)^{1/7}

@@ -1,0 +1,167 @@
+"""The configs as MONAI sees them: every file parses, properties are complete, overlays merge, everything runs."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+import sqlite3
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from PIL import Image
+from scripts.metrics.suite import METRIC_NAMES
+
+from ..conftest import BUNDLE
+
+CONFIGS = BUNDLE / "configs"
+TRAIN, EVALUATE, INFERENCE, MULTI_GPU = (
+    str(CONFIGS / f"{name}.json") for name in ("train", "evaluate", "inference", "multi_gpu_train")
+)
+SMALL = {
+    "epochs": 2,
+    "val_interval": 1,
+    "batch_size": 4,
+    "patch_size": 64,
+    "meta_interval": 2,
+    "network_def#channels": 16,
+    "network_def#growth": [4, 4],
+    "network_def#num_blocks": [1, 1],
+}
+
+
+def run(files, output_dir, **overrides):
+    workflow = ConfigWorkflow(
+        config_file=files, workflow_type="train", output_dir=str(output_dir), device="$torch.device('cpu')", **overrides
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    return workflow
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda p: p.name)
+def test_files_are_json_with_four_spaces(path):
+    text = path.read_text()
+    assert text == json.dumps(json.loads(text), indent=4, ensure_ascii=False) + "\n"
+    assert not re.search(r'"/(home|work|root|tmp|workspace)', text)
+
+
+@pytest.mark.parametrize("path", [TRAIN, INFERENCE], ids=["train", "inference"])
+def test_properties_are_complete(path):
+    workflow = ConfigWorkflow(config_file=path, workflow_type="train" if path == TRAIN else "infer")
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_every_target_resolves():
+    from pydoc import locate
+
+    for path in CONFIGS.glob("*.json"):
+        for target in re.findall(r'"_target_": "([^"]+)"', path.read_text()):
+            if "." in target:
+                assert locate(target) is not None, f"{path.name}: {target}"
+
+
+def test_training_and_inference_share_the_network():
+    definitions = [json.loads((CONFIGS / f"{name}.json").read_text())["network_def"] for name in ("train", "inference")]
+    assert definitions[0] == definitions[1]
+
+
+@pytest.mark.parametrize("path", [EVALUATE, MULTI_GPU], ids=["evaluate", "multi_gpu_train"])
+def test_overlays_are_short_and_merge(path):
+    overlay = json.loads(open(path).read())
+    assert len(open(path).read().splitlines()) <= 60
+    parser = ConfigParser()
+    parser.read_config([TRAIN, path])
+    known = json.loads(open(TRAIN).read())
+    for key in overlay:
+        assert key.split("#")[0] in {*known, "ckpt_path", "split", "examples", "evaluating", "finalize"}, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adaptive", [True, False], ids=["adaptive", "fixed"])
+def test_training_on_a_collection(tmp_path, harvard_like, adaptive):
+    run(TRAIN, tmp_path, dataset_dir=str(harvard_like), adaptive=adaptive, **SMALL)
+    assert {"best.pt", "best.json", "last.pt", "metrics.csv", "mlruns.db", "loss_weights.csv", "loss_weights.png"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+    sheet = np.asarray(Image.open(tmp_path / "examples" / "epoch_0002.png"))
+    assert sheet.shape[1] == 6 * (64 + 4)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["task"], row["name"]) for row in rows} == {("CT-MRI", "5001"), ("PET-MRI", "5001")}
+    assert all(np.isfinite(float(row[name])) for row in rows for name in METRIC_NAMES)
+    logged = sqlite3.connect(tmp_path / "mlruns.db")
+    names = {name for (name,) in logged.execute("select distinct key from metrics")}
+    for name in ("loss", "lr_group_0", "weight/edges", "term/local", "share/structure_a", "val/score", "val/PET-MRI/VIF"):
+        assert name in names, name
+    assert not logged.execute("select count(*) from metrics where is_nan").fetchone()[0]
+    parameters = dict(logged.execute("select key, value from params"))
+    assert parameters["adaptive"] == str(adaptive)
+    assert list((tmp_path / "mlruns").rglob("epoch_0002.png"))
+    assert list((tmp_path / "mlruns").rglob("best.pt"))
+
+
+def test_evaluation_with_the_shipped_weights(tmp_path):
+    run([TRAIN, EVALUATE], tmp_path, examples=1)
+    table = (tmp_path / "metrics.md").read_text()
+    assert "| metric | CT-MRI | PET-MRI | mean |" in table
+    background = next(line for line in table.splitlines() if line.startswith("| background"))
+    assert [float(x) for x in background.split("|")[2:-1]] == [0, 0, 0]
+    assert (tmp_path / "examples" / "epoch_0001.png").is_file()
+
+
+def test_inference_writes_gray_and_colour(tmp_path, harvard_like):
+    run(INFERENCE, tmp_path, dataset_dir=str(harvard_like))
+    gray, color = (np.asarray(Image.open(tmp_path / task / "5001.png")) for task in ("CT-MRI", "PET-MRI"))
+    assert gray.shape == color.shape == (64, 64, 3)
+    assert (gray[..., 0] == gray[..., 2]).all()
+    assert (color[..., 0] != color[..., 2]).any()
+
+
+def test_metadata_versions_and_hash():
+    import hashlib
+
+    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+    assert metadata["version"] in metadata["changelog"]
+    weights = (BUNDLE / "models" / "model.pt").read_bytes()
+    assert metadata["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert len(weights) < 5_000_000
+
+
+def test_metadata_against_the_zoos_schema(reference_values):
+    from jsonschema import validate
+
+    from ..conftest import SHARED
+
+    schema = json.loads((SHARED / "reference" / "meta_schema_20240725.json").read_text())
+    validate(json.loads((CONFIGS / "metadata.json").read_text()), schema)
+
+
+@pytest.mark.slow
+def test_zoo_calls(tmp_path, monkeypatch):
+    from monai.bundle import ckpt_export, verify_net_in_out
+
+    monkeypatch.chdir(BUNDLE)
+    files = {"meta_file": str(CONFIGS / "metadata.json"), "config_file": INFERENCE}
+    verify_net_in_out("network_def", device="cpu", n=4, **files)
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(BUNDLE / "models" / "model.pt"),
+        **files,
+    )
+    assert torch.jit.load(str(tmp_path / "model.ts"))(torch.rand(1, 2, 40, 44)).shape == (1, 1, 40, 44)
+
+
+def test_no_config_expression_hides_logic():
+    """Glue in configs stays on one short line; longer logic is a tested function."""
+    for path in CONFIGS.glob("*.json"):
+        for expression in re.findall(r'"\$([^"]+)"', path.read_text()):
+            assert len(expression) < 140, (path.name, expression)
+            if not expression.startswith("import"):
+                ast.parse(re.sub(r"@[\w#]+", "x", expression))
