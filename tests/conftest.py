@@ -16,7 +16,7 @@ SHARED = ROOT.parent / "shared"
 
 
 def make_pair(size: tuple[int, int] = (96, 96), seed: int = 0) -> torch.Tensor:
-    """A head-like pair (1, 2, H, W) on a black background: a textured "MRI" and a "CT" with a bright ring and a lesion."""
+    """A head-like pair (1, 2, H, W) on black: a textured "MRI" and a "CT" with a bright ring and a lesion."""
     rng = np.random.default_rng(seed)
     height, width = size
     y, x = np.mgrid[:height, :width]
@@ -36,7 +36,7 @@ def pair() -> torch.Tensor:
 
 @pytest.fixture
 def shared_harvard() -> Path:
-    """The real data set beside the checkout; it may not be redistributed, so the tests that need it are skipped without."""
+    """The real data set beside the checkout; it may not be redistributed, so tests that need it skip without it."""
     path = SHARED / "data" / "harvard"
     if not path.is_dir():
         pytest.skip("the Harvard pairs may not be redistributed and are not beside this checkout")

@@ -1,4 +1,4 @@
-"""Python code of the MMIF-AMIN bundle: imported as ``scripts`` by the configs and as ``mmif_amin.scripts`` once installed."""
+"""Python code of the bundle: ``scripts`` for its configs, ``mmif_amin.scripts`` once installed."""
 
 from pathlib import Path
 

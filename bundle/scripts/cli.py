@@ -48,8 +48,8 @@ def fuse(args: argparse.Namespace) -> int:
             raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
     fuser = load(args.weights or DEFAULT_WEIGHTS, args.device)
     if len(jobs) == 1:
-        _fuse_pair(fuser, *jobs[0], args)
-        print(jobs[0][2])
+        _fuse_pair(fuser, jobs[0], args)
+        print(output)
         return 0
     return _fuse_many(fuser, jobs, args)
 
@@ -63,7 +63,7 @@ def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argpar
     failed = 0
     for job in tqdm(jobs, desc="fusing", unit="pair"):
         try:
-            _fuse_pair(fuser, *job, args)
+            _fuse_pair(fuser, job, args)
         except (InputError, ValueError) as error:
             failed += 1
             tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)
@@ -71,7 +71,8 @@ def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argpar
     return BAD_INPUT if failed else 0
 
 
-def _fuse_pair(fuser: Any, source_a: Path, source_b: Path, output: Path, args: argparse.Namespace) -> None:
+def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> None:
+    """Read two sources, fuse and write them."""
     import numpy as np
 
     from .data.datalist import modalities_of
@@ -79,6 +80,7 @@ def _fuse_pair(fuser: Any, source_a: Path, source_b: Path, output: Path, args: a
     from .utils.color import colorize
     from .utils.image_io import read_source, write_image, write_nifti
 
+    source_a, source_b, output = job
     structural, other = modalities_of(args.task)
     a, b = read_source(source_a, structural), read_source(source_b, other)
     if a.gray.shape != b.gray.shape:
@@ -238,7 +240,9 @@ def info(args: argparse.Namespace) -> int:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    print(json.dumps(facts, indent=4) if args.json else "\n".join(f"{key:>13}: {value}" for key, value in facts.items()))
+    print(
+        json.dumps(facts, indent=4) if args.json else "\n".join(f"{key:>13}: {value}" for key, value in facts.items())
+    )
     return 0
 
 
@@ -273,7 +277,9 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, allow_abbrev=False)
         sub.add_argument("--config_file", action="append", default=[], help="further config, merged over the bundle's")
         if name == "evaluate":
-            sub.add_argument("--fused", metavar="DIR", help="another method's images: DIR/TASK/NAME.png or DIR/NAME.png")
+            sub.add_argument(
+                "--fused", metavar="DIR", help="another method's images: DIR/TASK/NAME.png or DIR/NAME.png"
+            )
         sub.set_defaults(run=run)
 
     sub = commands.add_parser("demo", help="train, evaluate and fuse on the embedded sample", allow_abbrev=False)

@@ -97,7 +97,15 @@ def test_training_on_a_collection(tmp_path, harvard_like, adaptive):
     assert all(np.isfinite(float(row[name])) for row in rows for name in METRIC_NAMES)
     logged = sqlite3.connect(tmp_path / "mlruns.db")
     names = {name for (name,) in logged.execute("select distinct key from metrics")}
-    for name in ("loss", "lr_group_0", "weight/edges", "term/local", "share/structure_a", "val/score", "val/PET-MRI/VIF"):
+    for name in (
+        "loss",
+        "lr_group_0",
+        "weight/edges",
+        "term/local",
+        "share/structure_a",
+        "val/score",
+        "val/PET-MRI/VIF",
+    ):
         assert name in names, name
     assert not logged.execute("select count(*) from metrics where is_nan").fetchone()[0]
     parameters = dict(logged.execute("select key, value from params"))

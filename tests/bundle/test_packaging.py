@@ -15,9 +15,7 @@ def setup_cfg() -> ConfigParser:
 
 def test_every_package_is_listed():
     listed = set(setup_cfg()["options"]["packages"].split())
-    found = {
-        ".".join(["mmif_amin", *path.parent.relative_to(BUNDLE).parts]) for path in BUNDLE.rglob("__init__.py")
-    }
+    found = {".".join(["mmif_amin", *path.parent.relative_to(BUNDLE).parts]) for path in BUNDLE.rglob("__init__.py")}
     assert listed == found
 
 

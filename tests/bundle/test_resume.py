@@ -26,7 +26,15 @@ OVERRIDES = {
 def start(output_dir, data) -> subprocess.Popen:
     words = [word for key, value in OVERRIDES.items() for word in (f"--{key}", value)]
     return subprocess.Popen(
-        [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(BUNDLE / "configs" / "train.json")]
+        [
+            sys.executable,
+            "-m",
+            "monai.bundle",
+            "run",
+            "training",
+            "--config_file",
+            str(BUNDLE / "configs" / "train.json"),
+        ]
         + ["--output_dir", str(output_dir), "--dataset_dir", str(data), *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

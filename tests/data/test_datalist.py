@@ -32,7 +32,9 @@ def test_real_collection_and_its_split(shared_harvard):
 
 
 def test_balance_repeats_the_smaller_tasks():
-    items = [{"task": "CT-MRI", "name": str(k)} for k in range(2)] + [{"task": "PET-MRI", "name": str(k)} for k in range(5)]
+    items = [{"task": "CT-MRI", "name": str(k)} for k in range(2)] + [
+        {"task": "PET-MRI", "name": str(k)} for k in range(5)
+    ]
     balanced = balance_tasks(items)
     counts = [sum(i["task"] == task for i in balanced) for task in ("CT-MRI", "PET-MRI")]
     assert counts == [5, 5]

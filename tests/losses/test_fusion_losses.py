@@ -43,8 +43,10 @@ def test_an_untrained_proposal_is_the_fixed_loss(pair):
 def test_losing_a_source_costs_in_every_two_sided_term(pair):
     """Neither copy may be best in the terms that look at both sources; black is worst in all."""
     weights = equal_weights(pair)
-    terms = {name: dict(zip(TERM_NAMES, fusion_terms(f, pair, weights)[0].tolist(), strict=True))
-             for name, f in elementary(pair).items()}
+    terms = {
+        name: dict(zip(TERM_NAMES, fusion_terms(f, pair, weights)[0].tolist(), strict=True))
+        for name, f in elementary(pair).items()
+    }
     for name in ("structure", "local", "transfer"):
         assert min(terms["copy_a"][name], terms["copy_b"][name]) > min(terms["max"][name], terms["average"][name]), name
     for name in TERM_NAMES:

@@ -1,7 +1,8 @@
 """The fusion metrics written a second time, plainly, in NumPy and SciPy on single float64 images 0..255.
 
-Written from the formulas in the papers that the metrics' docstrings cite, not from the bundle's code: loops over scales,
-2-D convolutions, masks. The constants of ../shared/reference/metric_values.json pin both to the field's evaluator.
+Written from the formulas in the papers that the metrics' docstrings cite, not from the bundle's code: loops over
+scales, 2-D convolutions, masks. The constants of ../shared/reference/metric_values.json pin both to the field's
+evaluator.
 """
 
 from __future__ import annotations

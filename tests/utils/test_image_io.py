@@ -181,7 +181,9 @@ def test_a_place_that_cannot_be_written(tmp_path):
 
 
 def test_contact_sheet(tmp_path):
-    path = write_contact_sheet(tmp_path / "s.png", [[LEVELS[None] / 255, RGB.transpose(2, 0, 1) / 255]], ["a", "b"], ["x"])
+    path = write_contact_sheet(
+        tmp_path / "s.png", [[LEVELS[None] / 255, RGB.transpose(2, 0, 1) / 255]], ["a", "b"], ["x"]
+    )
     assert np.array_equal(np.asarray(Image.open(path))[16:36, 28:52], RGB)
     with pytest.raises(ValueError, match="2 pictures"):
         write_contact_sheet(path, [[LEVELS[None]]], ["a", "b"], ["x"])

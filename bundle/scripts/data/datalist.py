@@ -1,4 +1,4 @@
-"""Data lists of pairs from a MONAI datalist JSON, a folder in the Harvard layout, or two folders of same-named files."""
+"""Data lists of pairs from a MONAI datalist JSON, the Harvard layout, or two folders of same-named files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from ..utils.checks import InputError
 from ..utils.enums import Modality, SourceKeys
 from ..utils.image_io import IMAGE_SUFFIXES, is_nifti
 
-__all__ = ["balance_tasks", "folder_pairs", "fusion_datalist", "harvard_pairs", "json_pairs", "modalities_of", "tasks_of"]
+__all__ = [
+    "balance_tasks",
+    "folder_pairs",
+    "fusion_datalist",
+    "harvard_pairs",
+    "json_pairs",
+    "modalities_of",
+    "tasks_of",
+]
 
 SPLITS = {"training": ("training", "train"), "validation": ("validation", "val", "test")}
 HOLD_OUT = 5  # without a split.json each fifth case is validation
@@ -29,7 +37,8 @@ def modalities_of(task: str) -> tuple[Modality, Modality]:
     except ValueError:
         known = ", ".join(str(m) for m in Modality)
         raise InputError(
-            f"Task '{task}': expected OTHER-STRUCTURAL, both of {known}, such as PET-MRI. Rename the folder or the entry."
+            f"Task '{task}': expected OTHER-STRUCTURAL, both of {known}, such as PET-MRI. "
+            "Rename the folder or the entry."
         ) from None
     return structural, other
 
@@ -81,7 +90,9 @@ def folder_pairs(folder_a: str | os.PathLike, folder_b: str | os.PathLike, task:
     found = []
     for folder in (Path(folder_a), Path(folder_b)):
         if not folder.is_dir():
-            raise InputError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}.")
+            raise InputError(
+                f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}."
+            )
         found.append(_images(folder))
         if not found[-1]:
             raise InputError(f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)} or NIfTI), found none.")

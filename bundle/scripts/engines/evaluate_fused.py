@@ -26,7 +26,9 @@ def _find(folder: Path, task: str, name: str) -> Path:
         for suffix in IMAGE_SUFFIXES:
             if (parent / f"{name}{suffix}").is_file():
                 return parent / f"{name}{suffix}"
-    raise InputError(f"{folder}: expected a fused image {task}/{name}.png or {name}.png, found none. Name it like that.")
+    raise InputError(
+        f"{folder}: expected a fused image {task}/{name}.png or {name}.png, found none. Name it like that."
+    )
 
 
 def evaluate_fused(
@@ -54,7 +56,9 @@ def evaluate_fused(
     items = fusion_datalist(dataset_dir, split, tasks)
     folder = Path(fused_dir)
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of fused images, found {'a file' if folder.exists() else 'nothing'}.")
+        raise InputError(
+            f"{folder}: expected a folder of fused images, found {'a file' if folder.exists() else 'nothing'}."
+        )
     paths = [_find(folder, item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in items]
     suite = FusionMetricSuite(tasks_of(items))
     load = LoadSourced()
@@ -63,7 +67,9 @@ def evaluate_fused(
         fused = torch.from_numpy(read_source(path).gray)
         image = torch.cat([pair[SourceKeys.SOURCE_A.value], pair[SourceKeys.SOURCE_B.value]])
         if fused.shape[1:] != image.shape[1:]:
-            raise InputError(f"{path}: expected the size of its sources {tuple(image.shape[1:])}, got {tuple(fused.shape[1:])}.")
+            raise InputError(
+                f"{path}: expected the size of its sources {tuple(image.shape[1:])}, got {tuple(fused.shape[1:])}."
+            )
         suite(fused[None], image[None], tasks=[item[SourceKeys.TASK.value]])
     means = suite.aggregate()
     rows = suite.get_buffer()[:, 1:].tolist()

@@ -49,9 +49,10 @@ class FusionTrainer(SupervisedTrainer):
         \min_\psi R_\psi(f_\theta(x), x)
 
     R is :class:`SourceReconstructionLoss`. The virtual step has the learning rate :math:`\eta` and the mean squared
-    gradients :math:`\overline{g^2}` of the network's own Adam: a plain gradient step of the same length went so far along the
-    steep directions that it made the fusion worse, and taught nothing. The reconstruction learns in each iteration; the proposal, which it teaches, after
-    ``meta_warmup`` of them. With :class:`FixedFusionLoss` there is no outer level and this is a plain ``SupervisedTrainer``.
+    gradients :math:`\overline{g^2}` of the network's own Adam: a plain gradient step of the same length went so far
+    along the steep directions that it made the fusion worse, and taught nothing. The reconstruction learns in each iteration;
+    the proposal, which it teaches, after ``meta_warmup`` of them. With :class:`FixedFusionLoss` there is no outer level
+    and this is a plain ``SupervisedTrainer``.
 
     Args:
         reconstruction: source-reconstruction network.
@@ -91,6 +92,7 @@ class FusionTrainer(SupervisedTrainer):
             )
         if meta_interval < 1:
             raise ValueError(f"`meta_interval` must be at least 1, got {meta_interval}.")
+        self.loss_function: FixedFusionLoss = self.loss_function
         self.reconstruction = reconstruction
         self.reconstruction_optimizer = reconstruction_optimizer
         self.proposal_optimizer = proposal_optimizer
@@ -132,7 +134,7 @@ class FusionTrainer(SupervisedTrainer):
         fused, departure = self._virtual_fusion(network, image)
         error = self.outer_loss(self.reconstruction(fused), image)
         self._step(self.proposal_optimizer, self.loss_function.proposal, error + self.anchor * departure)
-        self.outer_values.update({"outer/teaching": error.item(), "outer/departure": float(departure)})
+        self.outer_values.update({"outer/teaching": error.item(), "outer/departure": departure.item()})
 
     def train_reconstruction(self, engine: FusionTrainer) -> None:
         """Train the reconstruction network on what the fusion network has just made."""
@@ -144,7 +146,7 @@ class FusionTrainer(SupervisedTrainer):
     def _virtual_fusion(self, network: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Fuse with the weights that the network would have after one step on the proposed loss."""
         weights = self.loss_function.propose(image)
-        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        parameters: dict[str, Any] = {name: p for name, p in network.named_parameters() if p.requires_grad}
         loss = self.loss_function.evaluate(functional_call(network, parameters, (image,)), image, weights)
         gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
         stepped = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class FusionExamplesHandler:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
-    def collect(self, engine: Engine) -> None:
+    def collect(self, engine: Any) -> None:
         """Keep the pictures of a pair if it is one of the chosen."""
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             task, name = str(item[SourceKeys.TASK.value]), str(item[SourceKeys.NAME.value])
@@ -62,7 +63,7 @@ class FusionExamplesHandler:
             self._rows.append(pictures)
             self._names.append(f"{task} {name}")
 
-    def _choose(self, engine: Engine) -> set[tuple[str, str]]:
+    def _choose(self, engine: Any) -> set[tuple[str, str]]:
         """Names of the pairs to show, evenly spread over each task."""
         if not self._chosen:
             by_task: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
@@ -19,8 +20,8 @@ __all__ = ["FusionMetricsHandler"]
 class FusionMetricsHandler(IgniteMetricHandler):
     """Computes a :class:`FusionMetricSuite` on each iteration's decollated output.
 
-    Its own value, for best-by-key-metric, is ``score``; every mean goes to ``engine.state.metrics`` beside it, as ``VIF``
-    and ``CT-MRI/VIF``.
+    Its own value, for best-by-key-metric, is ``score``; every mean goes to ``engine.state.metrics`` beside it, as
+    ``VIF`` and ``CT-MRI/VIF``.
 
     Args:
         suite: the metrics.
@@ -46,7 +47,7 @@ class FusionMetricsHandler(IgniteMetricHandler):
         super().reset()
         self._names = []
 
-    def iteration_completed(self, engine: Engine) -> None:  # type: ignore[override]
+    def iteration_completed(self, engine: Any) -> None:
         """Add one batch."""
         pairs = [(str(item[SourceKeys.TASK.value]), str(item[SourceKeys.NAME.value])) for item in engine.state.batch]
         fused = torch.stack([item["pred"] for item in engine.state.output])
@@ -58,9 +59,15 @@ class FusionMetricsHandler(IgniteMetricHandler):
     def compute(self) -> float:
         """Aggregate; returns ``score``."""
         self._means = self.suite.aggregate()
-        if self.csv_path is not None:
-            write_rows(self.csv_path, self._names, self.suite.get_buffer()[:, 1:].tolist())
-        if self.table_path is not None:
+        names = self._names
+        if dist.is_available() and dist.is_initialized():
+            gathered: list[list[tuple[str, str]]] = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(gathered, names)
+            names = [name for part in gathered for name in part]
+        first = not dist.is_available() or not dist.is_initialized() or dist.get_rank() == 0
+        if self.csv_path is not None and first:
+            write_rows(self.csv_path, names, self.suite.get_buffer()[:, 1:].tolist())
+        if self.table_path is not None and first:
             write_table(self.table_path, self._means)
         self._is_reduced = True
         return self._means["score"]

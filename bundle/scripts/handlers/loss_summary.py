@@ -6,6 +6,7 @@ import csv
 import os
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.utils import optional_import
@@ -38,9 +39,13 @@ class LossSummaryHandler:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
 
-    def collect(self, engine: Engine) -> None:
+    def collect(self, engine: Any) -> None:
         """Add one iteration."""
-        values = {"loss": float(engine.state.output[0]["loss"]), **engine.loss_function.summary(), **engine.outer_values}
+        values = {
+            "loss": float(engine.state.output[0]["loss"]),
+            **engine.loss_function.summary(),
+            **engine.outer_values,
+        }
         for name, value in values.items():
             self._sums[name] += value
             self._counts[name] += 1
@@ -74,7 +79,12 @@ class LossSummaryHandler:
         """Draw the curves: terms, their weights, shares of source A, outer level."""
         figure = matplotlib_figure.Figure(figsize=(12, 7), layout="constrained")
         axes = figure.subplots(2, 2)
-        groups = (("term/", "terms"), ("weight/", "weights of the terms"), ("share/", "shares of source A"), ("outer/", "outer"))
+        groups = (
+            ("term/", "terms"),
+            ("weight/", "weights of the terms"),
+            ("share/", "shares of source A"),
+            ("outer/", "outer"),
+        )
         for axis, (prefix, title) in zip(axes.flat, groups, strict=True):
             for name in [n for n in rows[-1] if n.startswith(prefix)]:
                 points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]

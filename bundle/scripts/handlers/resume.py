@@ -19,16 +19,17 @@ __all__ = ["ResumeHandler"]
 
 
 class ResumeHandler:
-    """Saves everything that a training needs after each epoch, in one file, and loads it when the training starts again.
+    """Saves all that a training needs after each epoch, in one file, and loads it when the training starts again.
 
-    All random numbers of an epoch come from ``seed + epoch``, so they do not depend on where the run was interrupted. The
-    file is written under another name and renamed: a kill in the middle of writing leaves the last epoch's file.
+    All random numbers of an epoch come from ``seed + epoch``, so they do not depend on where the run was interrupted.
+    The file is written under another name and renamed: a kill in the middle of writing leaves the last epoch's file.
 
     MONAI's ``CheckpointSaver`` does not do it because it neither writes atomically nor seeds epochs.
 
     Args:
         path: the file, e.g. ``last.pt``.
-        objects: name to object with ``state_dict`` and ``load_state_dict``: networks, loss, optimizers, schedulers.
+        objects: name to object with ``state_dict`` and ``load_state_dict``: networks (of a DistributedDataParallel,
+            what it wraps), loss, optimizers, schedulers.
         dataset: the training set, whose random transforms are seeded. Defaults to None.
         seed: seed of the run. Defaults to 0.
         save: whether this process writes the file. Defaults to True.
@@ -46,7 +47,7 @@ class ResumeHandler:
         save: bool = True,
     ) -> None:
         self.path = Path(path)
-        self.objects = dict(objects)
+        self.objects = {name: getattr(item, "module", item) for name, item in objects.items()}
         self.dataset = dataset
         self.seed = seed
         self.save = save

@@ -23,7 +23,8 @@ class FusionValidationHandler(ValidationHandler):
 
     After each validation the evaluator's metrics go to the trainer's as ``val/...`` (so one MLflow run holds both), the
     weights are written if the key metric is the best so far, and training ends after ``patience`` validations without a
-    better one. Its state belongs into the resume file: MONAI's ``CheckpointSaver`` and ``EarlyStopHandler`` forget theirs.
+    better one. Its state belongs into the resume file: MONAI's ``CheckpointSaver`` and ``EarlyStopHandler`` forget
+    theirs.
 
     Args:
         interval: epochs from one validation to the next.

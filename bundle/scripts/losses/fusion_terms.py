@@ -2,15 +2,15 @@
 
 A quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of qualities,
 and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term is the
-relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a share is
-then the importance of a source at a place, and raising it at one place does not lower it at another. Without the 0.1,
-single patches of an almost empty source had regrets of 100 and more, and training diverged.
+relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a share
+is then the importance of a source at a place, and raising it at one place does not lower it at another. Without the
+0.1, single patches of an almost empty source had regrets of 100 and more, and training diverged.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -42,7 +42,7 @@ class LossWeights:
     intensity: torch.Tensor
     structure: torch.Tensor
     terms: torch.Tensor
-    departure: torch.Tensor | float = 0.0
+    departure: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def detach(self) -> LossWeights:
         """Return the same weights without their graph."""
@@ -93,7 +93,7 @@ def structure_and_local_terms(
     kept_sum = total_sum = lost_sum = local = torch.zeros((), device=fused.device)
     for (kept, total, v), margin in zip(_vif_maps(fused, image), MARGINS, strict=True):
         share = weights.structure[..., margin:-margin, margin:-margin]
-        share = torch.nn.functional.adaptive_avg_pool2d(share, kept.shape[-2:])
+        share = torch.nn.functional.adaptive_avg_pool2d(share, (kept.shape[-2], kept.shape[-1]))
         kept_sum = kept_sum + kept.detach().flatten(2).sum(dim=2)
         total_sum = total_sum + total.flatten(2).sum(dim=2)
         lost_sum = lost_sum + (share * (total - kept)).flatten(2).sum(dim=2)
@@ -114,7 +114,7 @@ def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
-    """Relative regret of a smooth Qabf, by the shares: strength ratio and alignment of gradients in the metric's sigmoids.
+    """Relative regret of a smooth Qabf, by the shares: strength and alignment of gradients in the metric's sigmoids.
 
     Departure from the metric: the angle comes from the scalar product, so it wraps around.
     """

@@ -21,10 +21,10 @@ class SourceReconstructionLoss(_Loss):
         s_S = \frac{v_S}{v_S + c},\qquad
         L = \overline{\sum_S \mathrm{softmax}_S(\beta e)\, e_S}
 
-    The worse-rebuilt source counts; relative to its own variance, so a textured source does not outweigh a faint one; and
-    where it has structure: :math:`s_S` vanishes in flat places. Without it a flat source, over which the other one's
-    texture shines through, is always the worse one and the loss learns to erase the texture (measured: the share of the
-    only structured source fell to .38 instead of growing). Places where both sources are black do not count.
+    The worse-rebuilt source counts; relative to its own variance, so a textured source does not outweigh a faint one;
+    and where it has structure: :math:`s_S` vanishes in flat places. Without it a flat source, over which the other
+    one's texture shines through, is always the worse one and the loss learns to erase the texture (measured: the share
+    of the only structured source fell to .38 instead of growing). Places where both sources are black do not count.
 
     Args:
         noise: square root of c, fraction of white. Defaults to 0.03.

@@ -11,12 +11,14 @@ from monai.utils import MetricReduction
 
 from ..utils.checks import check_triplet, to_gray_levels
 
-__all__ = ["FusionMetric", "gray_triplet"]
+__all__ = ["FusionMetric", "GrayTriplet", "gray_triplet", "unfold"]
+
+GrayTriplet = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def gray_triplet(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float, min_size: int = 2
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> GrayTriplet:
     """Check the three images, bring them to gray levels and fold channels and slices into one batch axis.
 
     Args:

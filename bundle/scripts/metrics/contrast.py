@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = [
     "AverageGradientMetric",
@@ -14,6 +14,11 @@ __all__ = [
     "spatial_frequency",
     "standard_deviation",
 ]
+
+
+def _standard_deviation(images: GrayTriplet) -> torch.Tensor:
+    f, _, _ = images
+    return f.std(dim=(-2, -1), correction=0)
 
 
 def standard_deviation(
@@ -32,8 +37,14 @@ def standard_deviation(
         >>> standard_deviation(x, x, x).item()
         127.5
     """
-    f, _, _ = gray_triplet(fused, source_a, source_b, data_range)
-    return unfold(f.std(dim=(-2, -1), correction=0), fused)
+    return unfold(_standard_deviation(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _spatial_frequency(images: GrayTriplet) -> torch.Tensor:
+    f, _, _ = images
+    rows = (f[:, :, 1:] - f[:, :, :-1]).square().mean(dim=(-2, -1))
+    columns = (f[:, 1:, :] - f[:, :-1, :]).square().mean(dim=(-2, -1))
+    return (rows + columns).sqrt()
 
 
 def spatial_frequency(
@@ -52,10 +63,13 @@ def spatial_frequency(
     Reference: Eskicioglu and Fisher, "Image quality measures and their performance", IEEE Trans. Communications 1995,
     doi:10.1109/26.477498.
     """
-    f, _, _ = gray_triplet(fused, source_a, source_b, data_range)
-    rows = (f[:, :, 1:] - f[:, :, :-1]).square().mean(dim=(-2, -1))
-    columns = (f[:, 1:, :] - f[:, :-1, :]).square().mean(dim=(-2, -1))
-    return unfold((rows + columns).sqrt(), fused)
+    return unfold(_spatial_frequency(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _average_gradient(images: GrayTriplet) -> torch.Tensor:
+    f, _, _ = images
+    dy, dx = torch.gradient(f, dim=(-2, -1))
+    return ((dx.square() + dy.square()) / 2).sqrt().mean(dim=(-2, -1))
 
 
 def average_gradient(
@@ -74,9 +88,7 @@ def average_gradient(
     Reference: Cui et al., "Detail preserved fusion of visible and infrared images", Optics Communications 2015,
     doi:10.1016/j.optcom.2014.12.032.
     """
-    f, _, _ = gray_triplet(fused, source_a, source_b, data_range)
-    dy, dx = torch.gradient(f, dim=(-2, -1))
-    return unfold(((dx.square() + dy.square()) / 2).sqrt().mean(dim=(-2, -1)), fused)
+    return unfold(_average_gradient(gray_triplet(fused, source_a, source_b, data_range)), fused)
 
 
 class StandardDeviationMetric(FusionMetric):

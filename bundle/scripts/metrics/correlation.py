@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = [
     "BackgroundMetric",
@@ -27,6 +27,11 @@ def _correlation(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.where(norm > 0, product / norm.clamp_min(1e-12), torch.zeros_like(norm))
 
 
+def _correlation_coefficient(images: GrayTriplet) -> torch.Tensor:
+    f, a, b = images
+    return (_correlation(a, f) + _correlation(b, f)) / 2
+
+
 def correlation_coefficient(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> torch.Tensor:
@@ -41,8 +46,16 @@ def correlation_coefficient(
     Reference: Ma, Ma, Li, "Infrared and visible image fusion methods and applications: a survey", Information Fusion
     2019, doi:10.1016/j.inffus.2018.02.004.
     """
-    f, a, b = gray_triplet(fused, source_a, source_b, data_range)
-    return unfold((_correlation(a, f) + _correlation(b, f)) / 2, fused)
+    return unfold(_correlation_coefficient(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _peak_signal_to_noise_ratio(images: GrayTriplet) -> torch.Tensor:
+    f, a, b = images
+    mse = ((f - a).square().mean(dim=(-2, -1)) + (f - b).square().mean(dim=(-2, -1))) / 2
+    peak = f.amax(dim=(-2, -1)).square()
+    decibel = 10 * torch.log10(peak.clamp_min(1e-12) / mse.clamp_min(1e-12))
+    decibel = torch.where(peak > 0, decibel.clamp(max=100.0), torch.zeros_like(decibel))
+    return torch.where(mse > 0, decibel, torch.full_like(decibel, 100.0))
 
 
 def peak_signal_to_noise_ratio(
@@ -61,12 +74,12 @@ def peak_signal_to_noise_ratio(
     Raises:
         ValueError: When shapes differ or a value is not finite.
     """
-    f, a, b = gray_triplet(fused, source_a, source_b, data_range)
-    mse = ((f - a).square().mean(dim=(-2, -1)) + (f - b).square().mean(dim=(-2, -1))) / 2
-    peak = f.amax(dim=(-2, -1)).square()
-    decibel = 10 * torch.log10(peak.clamp_min(1e-12) / mse.clamp_min(1e-12))
-    decibel = torch.where(peak > 0, decibel.clamp(max=100.0), torch.zeros_like(decibel))
-    return unfold(torch.where(mse > 0, decibel, torch.full_like(decibel, 100.0)), fused)
+    return unfold(_peak_signal_to_noise_ratio(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _sum_of_correlations_of_differences(images: GrayTriplet) -> torch.Tensor:
+    f, a, b = images
+    return _correlation(a, f - b) + _correlation(b, f - a)
 
 
 def sum_of_correlations_of_differences(
@@ -87,8 +100,14 @@ def sum_of_correlations_of_differences(
     Reference: Aslantas and Bendes, "A new image quality metric for image fusion: the sum of the correlations of
     differences", AEU 2015, doi:10.1016/j.aeue.2015.09.004.
     """
-    f, a, b = gray_triplet(fused, source_a, source_b, data_range)
-    return unfold(_correlation(a, f - b) + _correlation(b, f - a), fused)
+    return unfold(_sum_of_correlations_of_differences(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _background(images: GrayTriplet) -> torch.Tensor:
+    f, a, b = images
+    black = (a == 0) & (b == 0)
+    greyed = (black & (f > 0)).sum(dim=(-2, -1)).to(torch.float64)
+    return greyed / black.sum(dim=(-2, -1)).clamp_min(1)
 
 
 def background(
@@ -109,10 +128,7 @@ def background(
         >>> background(gray, black, black).item()
         1.0
     """
-    f, a, b = gray_triplet(fused, source_a, source_b, data_range)
-    black = (a == 0) & (b == 0)
-    greyed = (black & (f > 0)).sum(dim=(-2, -1)).to(torch.float64)
-    return unfold(greyed / black.sum(dim=(-2, -1)).clamp_min(1), fused)
+    return unfold(_background(gray_triplet(fused, source_a, source_b, data_range)), fused)
 
 
 class CorrelationCoefficientMetric(FusionMetric):

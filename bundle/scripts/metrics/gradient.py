@@ -6,13 +6,13 @@ import math
 
 import torch
 
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = ["MinQabfMetric", "QabfMetric", "edge_preservation", "edge_preservation_min", "qabf_family"]
 
 
 def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sobel strength and orientation in [-pi/2, pi/2], the border padded with zeros."""
+    """Sobel strength and orientation in [-pi/2, pi/2], zero-padded; exact in float32 on gray levels."""
     x = torch.nn.functional.pad(image, (1, 1, 1, 1))
     smooth_y = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
     smooth_x = x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]
@@ -31,6 +31,17 @@ def _preservation(
     strength = 0.9994 / (1 + torch.exp(-15 * (ratio - 0.5)))
     direction = 0.9879 / (1 + torch.exp(-22 * (alignment - 0.8)))
     return strength * direction
+
+
+def _qabf(images: GrayTriplet) -> dict[str, torch.Tensor]:
+    (fused_g, fused_o), *sources = [_sobel(x.to(torch.float32)) for x in images]
+    kept = torch.stack(
+        [(_preservation(g, o, fused_g, fused_o) * g).sum(dim=(-2, -1), dtype=torch.float64) for g, o in sources]
+    )
+    total = torch.stack([g.sum(dim=(-2, -1), dtype=torch.float64) for g, _ in sources])
+    by_source = kept / total.clamp_min(1e-12)
+    both = kept.sum(dim=0) / total.sum(dim=0).clamp_min(1e-12)
+    return {"Qabf": both, "Qabf_min": by_source.amin(dim=0)}
 
 
 def qabf_family(
@@ -58,12 +69,8 @@ def qabf_family(
     Reference: Xydeas and Petrovic, "Objective image fusion performance measure", Electronics Letters 2000,
     doi:10.1049/el:20000267.
     """
-    (fused_g, fused_o), *sources = [_sobel(x) for x in gray_triplet(fused, source_a, source_b, data_range)]
-    kept = torch.stack([(_preservation(g, o, fused_g, fused_o) * g).sum(dim=(-2, -1)) for g, o in sources])
-    total = torch.stack([g.sum(dim=(-2, -1)) for g, _ in sources])
-    by_source = kept / total.clamp_min(1e-12)
-    both = kept.sum(dim=0) / total.sum(dim=0).clamp_min(1e-12)
-    return {"Qabf": unfold(both, fused), "Qabf_min": unfold(by_source.amin(dim=0), fused)}
+    values = _qabf(gray_triplet(fused, source_a, source_b, data_range))
+    return {name: unfold(value, fused) for name, value in values.items()}
 
 
 def edge_preservation(

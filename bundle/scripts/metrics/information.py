@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = [
     "EntropyMetric",
@@ -38,6 +38,14 @@ def _mutual_information_and_entropies(x: torch.Tensor, y: torch.Tensor) -> tuple
     return (entropies - _entropy_nats(joint)).clamp_min(0.0), entropies
 
 
+def _entropy(images: GrayTriplet) -> torch.Tensor:
+    f, _, _ = images
+    image = torch.arange(f.shape[0], device=f.device).reshape(-1, 1, 1) * LEVELS
+    histogram = torch.bincount((image + f.long()).flatten(), minlength=f.shape[0] * LEVELS)
+    probabilities = histogram.reshape(-1, LEVELS).to(torch.float64) / f[0].numel()
+    return _entropy_nats(probabilities) / torch.log(torch.tensor(2.0, dtype=torch.float64))
+
+
 def entropy(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> torch.Tensor:
@@ -52,11 +60,13 @@ def entropy(
     Reference: Roberts et al., "Assessment of image fusion procedures using entropy, image quality, and multispectral
     classification", Journal of Applied Remote Sensing 2008, doi:10.1117/1.2945910.
     """
-    f, _, _ = gray_triplet(fused, source_a, source_b, data_range)
-    image = torch.arange(f.shape[0], device=f.device).reshape(-1, 1, 1) * LEVELS
-    histogram = torch.bincount((image + f.long()).flatten(), minlength=f.shape[0] * LEVELS)
-    probabilities = histogram.reshape(-1, LEVELS).to(torch.float64) / f[0].numel()
-    return unfold(_entropy_nats(probabilities) / torch.log(torch.tensor(2.0, dtype=torch.float64)), fused)
+    return unfold(_entropy(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _mutual_information(images: GrayTriplet) -> torch.Tensor:
+    f, a, b = images
+    total = _mutual_information_and_entropies(f, a)[0] + _mutual_information_and_entropies(f, b)[0]
+    return total
 
 
 def mutual_information(
@@ -75,9 +85,19 @@ def mutual_information(
     Reference: Qu, Zhang, Yan, "Information measure for performance of image fusion", Electronics Letters 2002,
     doi:10.1049/el:20020212.
     """
-    f, a, b = gray_triplet(fused, source_a, source_b, data_range)
-    total = _mutual_information_and_entropies(f, a)[0] + _mutual_information_and_entropies(f, b)[0]
-    return unfold(total, fused)
+    return unfold(_mutual_information(gray_triplet(fused, source_a, source_b, data_range)), fused)
+
+
+def _feature_mutual_information(images: GrayTriplet) -> torch.Tensor:
+    features = []
+    for image in images:
+        dy, dx = torch.gradient(image.to(torch.float32), dim=(-2, -1))
+        features.append((dx.square() + dy.square()).sqrt().round().clamp_max(LEVELS - 1.0))
+    total = torch.zeros(features[0].shape[0], dtype=torch.float64, device=features[0].device)
+    for source in features[1:]:
+        shared, entropies = _mutual_information_and_entropies(features[0], source)
+        total = total + torch.where(entropies > 0, shared / entropies.clamp_min(1e-12), torch.zeros_like(shared))
+    return total
 
 
 def feature_mutual_information(
@@ -99,15 +119,7 @@ def feature_mutual_information(
     Reference: Haghighat, Aghagolzadeh, Seyedarabi, "A non-reference image fusion metric based on mutual information of
     image features", Computers and Electrical Engineering 2011, doi:10.1016/j.compeleceng.2011.07.012.
     """
-    features = []
-    for image in gray_triplet(fused, source_a, source_b, data_range):
-        dy, dx = torch.gradient(image, dim=(-2, -1))
-        features.append((dx.square() + dy.square()).sqrt().round().clamp_max(LEVELS - 1.0))
-    total = torch.zeros(features[0].shape[0], dtype=torch.float64, device=fused.device)
-    for source in features[1:]:
-        shared, entropies = _mutual_information_and_entropies(features[0], source)
-        total = total + torch.where(entropies > 0, shared / entropies.clamp_min(1e-12), torch.zeros_like(shared))
-    return unfold(total, fused)
+    return unfold(_feature_mutual_information(gray_triplet(fused, source_a, source_b, data_range)), fused)
 
 
 class EntropyMetric(FusionMetric):

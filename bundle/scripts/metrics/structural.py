@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..utils.filters import box_kernel, filter_valid, gaussian_kernel
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = [
     "LegacySSIMMetric",
@@ -33,13 +33,25 @@ def _moments(
     return means[:1], means[1:], variances[:1], variances[1:], covariances
 
 
+def _ssim(images: GrayTriplet) -> dict[str, torch.Tensor]:
+    mean_f, means, variance_f, variances, covariances = _moments(torch.stack(images), box_kernel(7))
+    unbiased = 49 / 48
+    result = {}
+    for name, dynamic_range in (("ssim", 255.0), ("ssim_legacy", LEGACY_RANGE)):
+        c1, c2 = (K1 * dynamic_range) ** 2, (K2 * dynamic_range) ** 2
+        luminance = (2 * mean_f * means + c1) / (mean_f.square() + means.square() + c1)
+        structure = (2 * unbiased * covariances + c2) / (unbiased * (variance_f + variances) + c2)
+        result[name] = (luminance * structure).mean(dim=(-2, -1)).sum(dim=0)
+    return result
+
+
 def ssim_family(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> dict[str, torch.Tensor]:
     r"""SSIM(F, A) + SSIM(F, B) with a 7x7 uniform window and sample covariance, as scikit-image's default.
 
-    ``ssim`` uses the right dynamic range, 255. ``ssim_legacy`` uses 2 on 0..255 images: a defect of the field's evaluator
-    (scikit-image's old default for floats), reported because the published tables were made with it.
+    ``ssim`` uses the right dynamic range, 255. ``ssim_legacy`` uses 2 on 0..255 images: a defect of the field's
+    evaluator (scikit-image's old default for floats), reported because the published tables were made with it.
 
     Shape:
         fused, source_a, source_b: (B, C, H, W[, D]), H and W at least 7.
@@ -53,16 +65,8 @@ def ssim_family(
     Reference: Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 2004,
     doi:10.1109/TIP.2003.819861.
     """
-    images = torch.stack(gray_triplet(fused, source_a, source_b, data_range, 7))
-    mean_f, means, variance_f, variances, covariances = _moments(images, box_kernel(7))
-    unbiased = 49 / 48
-    result = {}
-    for name, dynamic_range in (("ssim", 255.0), ("ssim_legacy", LEGACY_RANGE)):
-        c1, c2 = (K1 * dynamic_range) ** 2, (K2 * dynamic_range) ** 2
-        luminance = (2 * mean_f * means + c1) / (mean_f.square() + means.square() + c1)
-        structure = (2 * unbiased * covariances + c2) / (unbiased * (variance_f + variances) + c2)
-        result[name] = unfold((luminance * structure).mean(dim=(-2, -1)).sum(dim=0), fused)
-    return result
+    values = _ssim(gray_triplet(fused, source_a, source_b, data_range, 7))
+    return {name: unfold(value, fused) for name, value in values.items()}
 
 
 def structural_similarity(
@@ -98,6 +102,23 @@ def structural_similarity_legacy(
     return ssim_family(fused, source_a, source_b, data_range)["ssim_legacy"]
 
 
+def _multi_scale_ssim(images: GrayTriplet) -> torch.Tensor:
+    stack = torch.stack(images).to(torch.float32)
+    scales = sum(min(stack.shape[-2:]) // 2**k >= 11 for k in range(len(MS_WEIGHTS)))
+    weights = torch.tensor(MS_WEIGHTS[:scales], dtype=torch.float32, device=stack.device)
+    weights = weights / weights.sum()
+    c1, c2 = (K1 * 255.0) ** 2, (K2 * 255.0) ** 2
+    result = torch.ones(2, stack.shape[1], device=stack.device)
+    for scale in range(scales):
+        mean_f, means, variance_f, variances, covariances = _moments(stack, gaussian_kernel(11, 1.5))
+        similarity = (2 * covariances + c2) / (variance_f + variances + c2)
+        if scale == scales - 1:
+            similarity = similarity * (2 * mean_f * means + c1) / (mean_f.square() + means.square() + c1)
+        result = result * similarity.mean(dim=(-2, -1)).clamp_min(0.0) ** weights[scale]
+        stack = torch.nn.functional.avg_pool2d(stack, 2)
+    return result.sum(dim=0).to(torch.float64)
+
+
 def multi_scale_structural_similarity(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> torch.Tensor:
@@ -116,20 +137,7 @@ def multi_scale_structural_similarity(
     Reference: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality assessment", Asilomar 2003,
     doi:10.1109/ACSSC.2003.1292216.
     """
-    images = torch.stack(gray_triplet(fused, source_a, source_b, data_range, 11)).to(torch.float32)
-    scales = sum(min(images.shape[-2:]) // 2**k >= 11 for k in range(len(MS_WEIGHTS)))
-    weights = torch.tensor(MS_WEIGHTS[:scales], dtype=torch.float32, device=images.device)
-    weights = weights / weights.sum()
-    c1, c2 = (K1 * 255.0) ** 2, (K2 * 255.0) ** 2
-    result = torch.ones(2, images.shape[1], device=images.device)
-    for scale in range(scales):
-        mean_f, means, variance_f, variances, covariances = _moments(images, gaussian_kernel(11, 1.5))
-        similarity = (2 * covariances + c2) / (variance_f + variances + c2)
-        if scale == scales - 1:
-            similarity = similarity * (2 * mean_f * means + c1) / (mean_f.square() + means.square() + c1)
-        result = result * similarity.mean(dim=(-2, -1)).clamp_min(0.0) ** weights[scale]
-        images = torch.nn.functional.avg_pool2d(images, 2)
-    return unfold(result.sum(dim=0).to(torch.float64), fused)
+    return unfold(_multi_scale_ssim(gray_triplet(fused, source_a, source_b, data_range, 11)), fused)
 
 
 class SSIMMetric(FusionMetric):

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 import torch
 from monai.metrics import CumulativeIterationMetric
 
-from .contrast import average_gradient, spatial_frequency, standard_deviation
+from .base import gray_triplet, unfold
+from .contrast import _average_gradient, _spatial_frequency, _standard_deviation
 from .correlation import (
-    background,
-    correlation_coefficient,
-    peak_signal_to_noise_ratio,
-    sum_of_correlations_of_differences,
+    _background,
+    _correlation_coefficient,
+    _peak_signal_to_noise_ratio,
+    _sum_of_correlations_of_differences,
 )
-from .gradient import qabf_family
-from .information import entropy, feature_mutual_information, mutual_information
-from .structural import multi_scale_structural_similarity, ssim_family
-from .vif import vif_family
+from .gradient import _qabf
+from .information import _entropy, _feature_mutual_information, _mutual_information
+from .structural import _multi_scale_ssim, _ssim
+from .vif import MIN_SIZE, _vif
 
 __all__ = ["METRIC_NAMES", "FusionMetricSuite", "fusion_metrics", "score"]
 
@@ -45,24 +46,24 @@ def fusion_metrics(
     Raises:
         ValueError: When shapes differ, a side is below 41 pixels or a value is not finite.
     """
-    images = (fused, source_a, source_b, data_range)
+    images = gray_triplet(fused, source_a, source_b, data_range, MIN_SIZE)
     values = {
-        "EN": entropy(*images),
-        "SD": standard_deviation(*images),
-        "SF": spatial_frequency(*images),
-        "AG": average_gradient(*images),
-        "MI": mutual_information(*images),
-        "SCD": sum_of_correlations_of_differences(*images),
-        "CC": correlation_coefficient(*images),
-        "PSNR": peak_signal_to_noise_ratio(*images),
-        "MS-SSIM": multi_scale_structural_similarity(*images),
-        "FMI": feature_mutual_information(*images),
-        "background": background(*images),
-        **vif_family(*images),
-        **qabf_family(*images),
-        **ssim_family(*images),
+        "EN": _entropy(images),
+        "SD": _standard_deviation(images),
+        "SF": _spatial_frequency(images),
+        "AG": _average_gradient(images),
+        "MI": _mutual_information(images),
+        "SCD": _sum_of_correlations_of_differences(images),
+        "CC": _correlation_coefficient(images),
+        "PSNR": _peak_signal_to_noise_ratio(images),
+        "MS-SSIM": _multi_scale_ssim(images),
+        "FMI": _feature_mutual_information(images),
+        "background": _background(images),
+        **_vif(images),
+        **_qabf(images),
+        **_ssim(images),
     }
-    return {name: values[name] for name in METRIC_NAMES}
+    return {name: unfold(values[name], fused) for name in METRIC_NAMES}
 
 
 def score(means: dict[str, float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..utils.filters import filter_valid, gaussian_kernel
-from .base import FusionMetric, gray_triplet, unfold
+from .base import FusionMetric, GrayTriplet, gray_triplet, unfold
 
 __all__ = [
     "LocalVIFMetric",
@@ -41,13 +41,45 @@ def _information(
     return kept, torch.log1p(v / NOISE_VARIANCE)
 
 
+def _vif(images: GrayTriplet) -> dict[str, torch.Tensor]:
+    stack = torch.stack(images)
+    kept, total = torch.zeros(2, 2, stack.shape[1], dtype=stack.dtype, device=stack.device)
+    local_sum, local_scales = torch.zeros(2, stack.shape[1], dtype=stack.dtype, device=stack.device)
+    for scale in range(1, 5):
+        size = 2 ** (5 - scale) + 1
+        kernel = gaussian_kernel(size, size / 5.0)
+        if scale > 1:
+            stack = filter_valid(stack, kernel, stride=2)
+        f, sources = stack[0], stack[1:]
+        moments = torch.cat([stack, stack.square(), sources * f])
+        filtered = filter_valid(moments, kernel)
+        means, squares, products = filtered[:3], filtered[3:6], filtered[6:]
+        variances = (squares - means.square()).clamp_min(0.0)
+        covariances = products - means[1:] * means[0]
+        source_variances = variances[1:]
+        scale_kept, scale_total = _information(source_variances, variances[:1].expand_as(covariances), covariances)
+        kept, total = kept + scale_kept.sum(dim=(-2, -1)), total + scale_total.sum(dim=(-2, -1))
+        both = (source_variances > STRUCTURE_VARIANCE).all(dim=0)
+        ratio = (scale_kept / scale_total.clamp_min(EPS)).amin(dim=0)
+        count = both.sum(dim=(-2, -1))
+        local_sum = local_sum + (ratio * both).sum(dim=(-2, -1)) / count.clamp_min(1)
+        local_scales = local_scales + (count > 0)
+    by_source = torch.where(total > 0, kept / total.clamp_min(EPS), torch.ones_like(total))
+    local = torch.where(local_scales > 0, local_sum / local_scales.clamp_min(1), torch.ones_like(local_sum))
+    return {
+        "VIF": by_source.sum(dim=0),
+        "VIFmin": by_source.amin(dim=0),
+        "VIFlocal": local,
+    }
+
+
 def vif_family(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> dict[str, torch.Tensor]:
     r"""VIF, VIFmin and VIFlocal in one pass over the four scales.
 
-    At scale j the images are filtered with a Gaussian of :math:`2^{5-j} + 1` pixels (sigma a fifth of it). In each window
-    the fused image is modelled as gain times source plus noise of variance :math:`s_v^2`:
+    At scale j the images are filtered with a Gaussian of :math:`2^{5-j} + 1` pixels (sigma a fifth of it). In each
+    window the fused image is modelled as gain times source plus noise of variance :math:`s_v^2`:
 
     .. math::
         VIF_S = \frac{\sum_j \sum_i \log(1 + g^2 v / (s_v^2 + 2))}{\sum_j \sum_i \log(1 + v / 2)},\quad
@@ -70,35 +102,8 @@ def vif_family(
     Han et al., "A new image fusion performance metric based on visual information fidelity", Information Fusion 2013,
     doi:10.1016/j.inffus.2011.08.002.
     """
-    images = torch.stack(gray_triplet(fused, source_a, source_b, data_range, MIN_SIZE))
-    kept, total = torch.zeros(2, 2, images.shape[1], dtype=images.dtype, device=images.device)
-    local_sum, local_scales = torch.zeros(2, images.shape[1], dtype=images.dtype, device=images.device)
-    for scale in range(1, 5):
-        size = 2 ** (5 - scale) + 1
-        kernel = gaussian_kernel(size, size / 5.0)
-        if scale > 1:
-            images = filter_valid(images, kernel, stride=2)
-        f, sources = images[0], images[1:]
-        moments = torch.cat([images, images.square(), sources * f])
-        filtered = filter_valid(moments, kernel)
-        means, squares, products = filtered[:3], filtered[3:6], filtered[6:]
-        variances = (squares - means.square()).clamp_min(0.0)
-        covariances = products - means[1:] * means[0]
-        source_variances = variances[1:]
-        scale_kept, scale_total = _information(source_variances, variances[:1].expand_as(covariances), covariances)
-        kept, total = kept + scale_kept.sum(dim=(-2, -1)), total + scale_total.sum(dim=(-2, -1))
-        both = (source_variances > STRUCTURE_VARIANCE).all(dim=0)
-        ratio = (scale_kept / scale_total.clamp_min(EPS)).amin(dim=0)
-        count = both.sum(dim=(-2, -1))
-        local_sum = local_sum + (ratio * both).sum(dim=(-2, -1)) / count.clamp_min(1)
-        local_scales = local_scales + (count > 0)
-    by_source = torch.where(total > 0, kept / total.clamp_min(EPS), torch.ones_like(total))
-    local = torch.where(local_scales > 0, local_sum / local_scales.clamp_min(1), torch.ones_like(local_sum))
-    return {
-        "VIF": unfold(by_source.sum(dim=0), fused),
-        "VIFmin": unfold(by_source.amin(dim=0), fused),
-        "VIFlocal": unfold(local, fused),
-    }
+    values = _vif(gray_triplet(fused, source_a, source_b, data_range, MIN_SIZE))
+    return {name: unfold(value, fused) for name, value in values.items()}
 
 
 def visual_information_fidelity(

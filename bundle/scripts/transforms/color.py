@@ -17,7 +17,7 @@ __all__ = ["ColorizeFused", "ColorizeFusedd"]
 class ColorizeFused(Transform):
     """Give a fused luminance (1, H, W) the chroma of a colour image (3, H, W); see ``utils.color.colorize``."""
 
-    def __call__(self, fused: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:
+    def __call__(self, fused: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Return (3, H, W) in [0, 1]."""
         return torch.from_numpy(colorize(np.asarray(fused.cpu()), np.asarray(rgb.cpu())))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +23,13 @@ __all__ = ["LoadSourced", "SaveFusedd"]
 class LoadSourced(MapTransform):
     """Load the sources of a pair as gray images in [0, 1], normalized by their modality; see ``read_source``.
 
-    Own code instead of ``LoadImaged``: that one has no rule for palettes, alpha and 16 bit, and the command line must read
-    the same way without importing MONAI.
+    Own code instead of ``LoadImaged``: that one has no rule for palettes, alpha and 16 bit, and the command line must
+    read the same way without importing MONAI.
 
     Args:
         keys: keys of the paths. Defaults to both sources.
-        color_key: also keep the colours of source B, (3, H, W) in [0, 1] (gray three times where it has none), under this
-            key. Defaults to None.
+        color_key: also keep the colours of source B, (3, H, W) in [0, 1] (gray three times where it has none), under
+            this key. Defaults to None.
         allow_missing_keys: skip missing keys. Defaults to False.
 
     Shape:
@@ -47,11 +48,11 @@ class LoadSourced(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.color_key = color_key
 
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the pair."""
         d = dict(data)
         structural, other = modalities_of(str(d[SourceKeys.TASK.value]))
-        index = int(d.get(SourceKeys.SLICE.value, -1))  # type: ignore[call-overload]
+        index = int(d.get(SourceKeys.SLICE.value, -1))
         shapes = {}
         for key in self.key_iterator(d):
             path = str(d[key])
@@ -70,8 +71,8 @@ class LoadSourced(MapTransform):
 class SaveFusedd(MapTransform):
     """Save fused images as ``<output_dir>/<task>/<name>.png``, 8 bit, gray or colour, never half-written.
 
-    Own code instead of ``SaveImaged``: that one writes in place and transposes 2-D images, and the command line must write
-    the same way.
+    Own code instead of ``SaveImaged``: that one writes in place and transposes 2-D images, and the command line must
+    write the same way.
 
     Args:
         keys: keys of fused images, (1, H, W) or (3, H, W) in [0, 1].
@@ -86,12 +87,12 @@ class SaveFusedd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.output_dir = Path(output_dir)
 
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Save each fused image."""
         d = dict(data)
         folder = self.output_dir / str(d[SourceKeys.TASK.value])
         for key in self.key_iterator(d):
-            write_image(folder / f"{d[SourceKeys.NAME.value]}.png", np.asarray(d[key].cpu()))  # type: ignore[attr-defined]
+            write_image(folder / f"{d[SourceKeys.NAME.value]}.png", np.asarray(d[key].cpu()))
         return d
 
 

@@ -34,8 +34,8 @@ def colorize(fused: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     """Give a fused luminance the colours of the functional image.
 
     The field adds the old chroma to the new luminance and clips, which shifts hue and luminance where the result leaves
-    the colour cube. Here the chroma is first scaled, pixel by pixel, to the largest share in [0, 1] that stays inside, so
-    that the luminance of the result is the fused image exactly and no hue turns. A black fused pixel stays black.
+    the colour cube. Here the chroma is first scaled, pixel by pixel, to the largest share in [0, 1] that stays inside,
+    so that the luminance of the result is the fused image exactly and no hue turns. A black fused pixel stays black.
 
     Args:
         fused: (1, H, W) in [0, 1].

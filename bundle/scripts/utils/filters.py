@@ -9,6 +9,8 @@ import torch
 
 __all__ = ["box_kernel", "filter_same", "filter_valid", "gaussian_kernel"]
 
+BLOCK = 32  # windows filtered by one product
+
 
 @lru_cache(maxsize=64)
 def gaussian_kernel(size: int, sigma: float) -> tuple[float, ...]:
@@ -36,6 +38,18 @@ def _band_matrix(
     return matrix.to(dtype=dtype, device=device)
 
 
+def _filter_axis(image: torch.Tensor, kernel: tuple[float, ...], stride: int, axis: int) -> torch.Tensor:
+    """Filter axis -1 or -2 block by block: far fewer products than with one band matrix for the whole axis."""
+    outputs = (image.shape[axis] - len(kernel)) // stride + 1
+    blocks = []
+    for start in range(0, outputs, BLOCK):
+        inputs = (min(BLOCK, outputs - start) - 1) * stride + len(kernel)
+        matrix = _band_matrix(kernel, inputs, stride, image.dtype, image.device)
+        part = image.narrow(axis, start * stride, inputs)
+        blocks.append(part @ matrix.T if axis == -1 else matrix @ part)
+    return torch.cat(blocks, dim=axis)
+
+
 def filter_valid(image: torch.Tensor, kernel: Sequence[float], spatial_dims: int = 2, stride: int = 1) -> torch.Tensor:
     """Filter the last ``spatial_dims`` axes with one 1-D kernel, keeping only full windows.
 
@@ -59,15 +73,9 @@ def filter_valid(image: torch.Tensor, kernel: Sequence[float], spatial_dims: int
     for axis in range(-spatial_dims, 0):
         if image.shape[axis] < len(kernel):
             raise ValueError(f"Images must have at least {len(kernel)} pixels on each side, got {image.shape[axis]}.")
-    for axis in range(-1, -spatial_dims - 1, -1):
-        matrix = _band_matrix(kernel, image.shape[axis], stride, image.dtype, image.device)
-        if axis == -1:
-            image = image @ matrix.T
-        elif axis == -2:
-            image = matrix @ image
-        else:
-            image = (image.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
-    return image
+    if spatial_dims == 3:
+        image = _filter_axis(image.movedim(-3, -1), kernel, stride, -1).movedim(-1, -3)
+    return _filter_axis(_filter_axis(image, kernel, stride, -1), kernel, stride, -2)
 
 
 def filter_same(image: torch.Tensor, kernel: Sequence[float], spatial_dims: int = 2) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Reading sources from PNG, JPEG, TIFF, BMP and NIfTI, and writing fused images so that nothing is ever half-written."""
+"""Reading sources from PNG, JPEG, TIFF, BMP and NIfTI, and writing images that are never half-written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,9 +50,9 @@ def read_source(
 ) -> Source:
     """Read one source.
 
-    8-bit images are taken as they are (255 is 1), palettes and alpha resolved; 16-bit, 32-bit and float images and NIfTI
-    volumes are normalized by modality. A NIfTI volume is brought to RAS+ order; with ``slice_index`` one axial slice is
-    returned, turned so that anterior is up.
+    8-bit images are taken as they are (255 is 1), palettes and alpha resolved; 16-bit, 32-bit and float images and
+    NIfTI volumes are normalized by modality. A NIfTI volume is brought to RAS+ order; with ``slice_index`` one axial
+    slice is returned, turned so that anterior is up.
 
     Args:
         path: PNG, JPEG, TIFF, BMP or NIfTI file.
@@ -90,11 +91,12 @@ def _read_picture(path: Path, modality: Modality) -> Source:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            frames = getattr(image, "n_frames", 1)
+        with Image.open(path) as file:
+            frames = getattr(file, "n_frames", 1)
             if frames > 1:
                 raise InputError(f"{path}: expected one image, got {frames} frames. Split the file first.")
-            image.load()
+            file.load()
+            image: Image.Image = file
             mode = image.mode
             if mode.startswith("I;16") or mode in ("I", "F"):
                 values = np.asarray(image).astype(np.float32)
@@ -108,11 +110,11 @@ def _read_picture(path: Path, modality: Modality) -> Source:
         raise
     except Exception as error:  # Pillow raises many types for damaged files
         raise InputError(f"{path}: expected a readable {path.suffix} image, got: {error}. Copy it again.") from error
-    values = pixels.astype(np.float32) / 255
-    _check_values(path, values)
-    if values.ndim == 2:
-        return Source(values[None])
-    rgb = np.ascontiguousarray(values.transpose(2, 0, 1))
+    scaled = pixels.astype(np.float32) / 255
+    _check_values(path, scaled)
+    if scaled.ndim == 2:
+        return Source(scaled[None])
+    rgb = np.ascontiguousarray(scaled.transpose(2, 0, 1))
     return Source(rgb[:1].copy()) if is_gray(rgb) else Source(luminance(rgb), rgb)
 
 
@@ -202,7 +204,7 @@ def write_image(path: str | os.PathLike, values: np.ndarray) -> Path:
         raise InputError(f"{path}: expected an output ending in {', '.join(IMAGE_SUFFIXES)}, got '{path.suffix}'.")
     pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     picture = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0))
-    options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
     return write_atomically(path, lambda temporary: picture.save(temporary, **options))
 
 

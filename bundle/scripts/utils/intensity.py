@@ -16,7 +16,8 @@ def normalize_intensity(values: np.ndarray, modality: Modality | str) -> np.ndar
     """Bring the values of a scanner to [0, 1].
 
     - CT with negative values: the window -20 to 180 HU.
-    - MRI, and CT without negative values (no HU): from the 1st to the 99.5th percentile of the voxels above the minimum,
+    - MRI, and CT without negative values (no HU): from the 1st to the 99.5th percentile of the voxels above the
+    minimum,
       so that an empty background stays black.
     - PET, SPECT: from 0 to the 99.5th percentile of the positive voxels.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["DenseSubnet", "conv_type"]
+__all__ = ["DenseSubnet", "conv_type", "start_at_zero"]
 
 
-def conv_type(spatial_dims: int) -> type[nn.Module]:
+def conv_type(spatial_dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
     """Return ``nn.Conv2d`` or ``nn.Conv3d``.
 
     Raises:
@@ -17,6 +17,12 @@ def conv_type(spatial_dims: int) -> type[nn.Module]:
     if spatial_dims not in (2, 3):
         raise ValueError(f"`spatial_dims` must be 2 or 3, got {spatial_dims}.")
     return nn.Conv2d if spatial_dims == 2 else nn.Conv3d
+
+
+def start_at_zero(layer: nn.Module) -> None:
+    """Set weights and bias of a layer to zero, so that what it feeds starts without it."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 class DenseSubnet(nn.Module):
@@ -48,8 +54,7 @@ class DenseSubnet(nn.Module):
             for i in range(num_layers)
         )
         self.last = conv(in_channels + num_layers * growth, out_channels, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        start_at_zero(self.last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the dense block."""

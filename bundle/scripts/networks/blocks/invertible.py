@@ -102,7 +102,7 @@ class InvertibleLevel(nn.Module):
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
         """Undo :meth:`forward`."""
         for block in self.blocks[::-1]:
-            z = block.inverse(z)
+            z = block.inverse(z)  # type: ignore[operator]
         return self.haar.inverse(z)
 
 
@@ -169,5 +169,5 @@ class InvertibleDenseNetwork(nn.Module):
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
         """Rebuild the image from the features of the last level."""
         for level in self.levels[::-1]:
-            z = level.inverse(z)
+            z = level.inverse(z)  # type: ignore[operator]
         return z

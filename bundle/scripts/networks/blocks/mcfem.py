@@ -25,7 +25,8 @@ class MultiScaleConvolution(nn.Module):
     Raises:
         ValueError: When ``kernel_sizes`` is empty or holds an even size.
 
-    Reference: Szegedy et al., "Going deeper with convolutions", CVPR 2015, arXiv 1409.4842 (several sizes side by side).
+    Reference: Szegedy et al., "Going deeper with convolutions", CVPR 2015, arXiv 1409.4842 (several sizes side by
+    side).
     """
 
     def __init__(self, spatial_dims: int, channels: int, kernel_sizes: tuple[int, ...] = (3, 5, 7)) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..blocks.dense import conv_type
+from ..blocks.dense import conv_type, start_at_zero
 from ..layers.space_to_depth import space_to_depth
 
 __all__ = ["LossProposalNet"]
@@ -14,9 +14,9 @@ __all__ = ["LossProposalNet"]
 class LossProposalNet(nn.Module):
     r"""Proposes the adaptive loss's weights from both sources.
 
-    Every logit is bounded by a tanh and starts at zero, so the proposal is anchored to equal shares. A map is the sum of
-    a local part, whose mean over the image is zero, and a global one with a tighter bound: the proposal can choose places
-    freely, but it cannot drift to one source as a whole.
+    Every logit is bounded by a tanh and starts at zero, so the proposal is anchored to equal shares. A map is the sum
+    of a local part, whose mean over the image is zero, and a global one with a tighter bound: the proposal can choose
+    places freely, but it cannot drift to one source as a whole.
 
     Args:
         spatial_dims: 2 or 3.
@@ -26,7 +26,8 @@ class LossProposalNet(nn.Module):
         global_bound: largest global logit, of a source or a term. Defaults to 0.5.
 
     Shape:
-        image: (B, 2, *spatial), even sides. Returns ``maps``, (B, 2, *spatial): log-odds of source A against source B, in
+        image: (B, 2, *spatial), even sides. Returns ``maps``, (B, 2, *spatial): log-odds of source A against source B,
+            in
         intensity and in structure; and ``terms``, logits of shape (B, num_terms).
 
     Raises:
@@ -59,9 +60,8 @@ class LossProposalNet(nn.Module):
         )
         self.local_logits = conv(channels, 2, 3, padding=1)
         self.global_logits = nn.Linear(channels, 2 + num_terms)
-        for layer in (self.local_logits, self.global_logits):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        start_at_zero(self.local_logits)
+        start_at_zero(self.global_logits)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Propose the logits."""

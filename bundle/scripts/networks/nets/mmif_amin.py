@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..blocks.dense import conv_type
+from ..blocks.dense import conv_type, start_at_zero
 from ..blocks.invertible import InvertibleDenseNetwork
 from ..blocks.mcfem import MCFEM
 from ..layers.space_to_depth import depth_to_space
@@ -26,8 +26,8 @@ class MMIFAMIN(nn.Module):
     .. math::
         F = m + \frac{D}{D + \tau} (m \tanh v + n \tanh u), \quad \text{clipped to } [0, 1]
 
-    Two laws hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F is
-    the pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
+    Two laws hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F
+    is the pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
 
     Args:
         spatial_dims: 2 or 3.
@@ -45,8 +45,8 @@ class MMIFAMIN(nn.Module):
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
 
     Shape:
-        (B, 2, *spatial) in [0, 1], any size from 16 up; channel 0 the structural image (MRI), channel 1 the other (CT, or
-        the luminance of PET/SPECT). Returns (B, 1, *spatial) in [0, 1].
+        (B, 2, *spatial) in [0, 1], any size from 16 up; channel 0 the structural image (MRI), channel 1 the other (CT,
+        or the luminance of PET/SPECT). Returns (B, 1, *spatial) in [0, 1].
 
     Raises:
         ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2 or ``out_channels`` is not 1.
@@ -99,16 +99,16 @@ class MMIFAMIN(nn.Module):
             transformer,
         )
         self.expand = conv(channels + 2 * coarse, decoder_channels // 2 * bands, 1)
+        last = conv(decoder_channels, 2 * bands, 3, padding=1)
         self.decode = nn.Sequential(
             conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1),
             nn.LeakyReLU(0.2),
             conv(decoder_channels, decoder_channels, 3, padding=1),
             nn.LeakyReLU(0.2),
-            conv(decoder_channels, 2 * bands, 3, padding=1),
+            last,
         )
-        last = self.decode[-1]
+        start_at_zero(last)
         nn.init.normal_(last.weight, std=1e-3)
-        nn.init.zeros_(last.bias)
 
     def _pad(self, image: torch.Tensor) -> torch.Tensor:
         """Repeat the border at the far end of each axis until the sides are multiples of 4."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..blocks.dense import conv_type
+from ..blocks.dense import conv_type, start_at_zero
 from ..layers.space_to_depth import depth_to_space, space_to_depth
 
 __all__ = ["SourceReconstructionNet"]
@@ -39,8 +39,7 @@ class SourceReconstructionNet(nn.Module):
             for i in range(num_layers)
         )
         self.last = conv(channels, 2 * bands, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        start_at_zero(self.last)
 
     def forward(self, fused: torch.Tensor) -> torch.Tensor:
         """Rebuild both sources as the fused image plus a correction each."""
