@@ -99,7 +99,7 @@ def test_the_virtual_step_lowers_the_proposed_loss():
 
 def test_the_loss_goes_down():
     image = make_pair((64, 64))
-    trainer = make_trainer([image] * 30, adaptive=False)
+    trainer = make_trainer([image] * 60, adaptive=False)
     before = trainer.loss_function(trainer.network(image), image).item()
     trainer.run()
     assert trainer.loss_function(trainer.network(image), image).item() < before - 0.02

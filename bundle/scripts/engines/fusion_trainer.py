@@ -50,7 +50,7 @@ class FusionTrainer(SupervisedTrainer):
 
     R is :class:`SourceReconstructionLoss`. The virtual step has the learning rate :math:`\eta` and the mean squared
     gradients :math:`\overline{g^2}` of the network's own Adam: a plain gradient step of the same length went so far
-    along the steep directions that it made the fusion worse, and taught nothing. The reconstruction learns in each iteration;
+    along the steep directions that it made the fusion worse, and taught nothing. The reconstruction learns each time;
     the proposal, which it teaches, after ``meta_warmup`` of them. With :class:`FixedFusionLoss` there is no outer level
     and this is a plain ``SupervisedTrainer``.
 
