@@ -185,6 +185,8 @@ def evaluate(args: argparse.Namespace) -> int:
     folder = Path(overrides["output_dir"])
     print((folder / "metrics.md").read_text())
     print(f"one row an image: {folder / 'metrics.csv'}")
+    if args.fused is None:
+        print(f"contact sheet: {folder / 'examples' / 'sheet.png'}")
     return 0
 
 

@@ -88,6 +88,15 @@ def test_fuse_volumes(tmp_path):
     assert 0 <= fused.get_fdata().min() <= fused.get_fdata().max() <= 1
 
 
+def test_a_volume_of_one_slice(tmp_path):
+    paths = []
+    for k, image in enumerate(make_pair((32, 24))[0].numpy()):
+        paths.append(tmp_path / f"{k}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(image[..., None], np.eye(4)), paths[-1])
+    assert call("fuse", *paths, "-o", tmp_path / "f.nii.gz") == 0
+    assert nibabel.load(tmp_path / "f.nii.gz").shape == (32, 24, 1)
+
+
 def mismatch(tmp_path, files):
     return files[0], write_gray(tmp_path / "big.png", np.eye(80)), files[2]
 

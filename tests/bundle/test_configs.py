@@ -120,7 +120,7 @@ def test_evaluation_with_the_shipped_weights(tmp_path):
     assert "| metric | CT-MRI | PET-MRI | mean |" in table
     background = next(line for line in table.splitlines() if line.startswith("| background"))
     assert [float(x) for x in background.split("|")[2:-1]] == [0, 0, 0]
-    assert (tmp_path / "examples" / "epoch_0001.png").is_file()
+    assert (tmp_path / "examples" / "sheet.png").is_file()
 
 
 def test_inference_writes_gray_and_colour(tmp_path, harvard_like):

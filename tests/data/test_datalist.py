@@ -50,6 +50,18 @@ def test_two_folders(tmp_path):
         folder_pairs(tmp_path / "mri", tmp_path / "ct")
 
 
+def test_two_folders_train_and_validate(tmp_path):
+    for k in range(10):
+        for folder in ("mri", "pet"):
+            write_gray(tmp_path / folder / f"{k}.png", np.zeros((20, 20)))
+    folders = [str(tmp_path / "mri"), str(tmp_path / "pet")]
+    parts = [fusion_datalist(folders, split, ["PET-MRI"]) for split in ("training", "validation")]
+    assert [len(part) for part in parts] == [8, 2]
+    assert tasks_of(parts[0]) == ["PET-MRI"]
+    with pytest.raises(InputError, match="two folders and one task"):
+        fusion_datalist(folders)
+
+
 def test_embedded_sample_is_a_datalist():
     for split in ("training", "validation"):
         assert tasks_of(fusion_datalist(BUNDLE / "sample_data", split)) == ["CT-MRI", "PET-MRI"]

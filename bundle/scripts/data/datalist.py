@@ -193,13 +193,29 @@ def balance_tasks(items: list[dict]) -> list[dict]:
     return [pairs[n % len(pairs)] for pairs in by_task.values() for n in range(largest)]
 
 
+def _two_folders(folders: Sequence[str], split: str | None, tasks: Sequence[str] | None) -> list[dict]:
+    if len(folders) != 2 or not tasks or len(tasks) != 1:
+        raise InputError(
+            f"Expected two folders and one task, such as ['mri', 'pet'] and ['PET-MRI'], got {folders} and {tasks}."
+        )
+    pairs = folder_pairs(folders[0], folders[1], tasks[0])
+    if split is None:
+        return pairs
+    chosen = _split_names(tasks[0], [p[SourceKeys.NAME.value] for p in pairs], split, None)
+    return [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
+
+
 def fusion_datalist(
-    dataset_dir: str | os.PathLike, split: str | None = None, tasks: Sequence[str] | None = None, balance: bool = False
+    dataset_dir: str | os.PathLike | Sequence[str],
+    split: str | None = None,
+    tasks: Sequence[str] | None = None,
+    balance: bool = False,
 ) -> list[dict]:
-    """Pairs of a data set: a datalist JSON, a folder with a ``datalist.json``, or a folder in the Harvard layout.
+    """Pairs of a data set: a datalist JSON, a folder with one, a folder in the Harvard layout, or two folders.
 
     Args:
-        dataset_dir: the file or folder.
+        dataset_dir: the file or folder; or two folders of same-named files, the structural one first, whose task is the
+            one in ``tasks``, and of which each fifth case is validation.
         split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
         tasks: which tasks. Defaults to None: all.
         balance: repeat the pairs of smaller tasks, for training. Defaults to False.
@@ -213,6 +229,9 @@ def fusion_datalist(
     """
     if split is not None and split not in SPLITS:
         raise ValueError(f"`split` must be one of {list(SPLITS)} or None, got {split!r}.")
+    if not isinstance(dataset_dir, (str, os.PathLike)):
+        items = _two_folders(dataset_dir, split, tasks)
+        return balance_tasks(items) if balance else items
     path = Path(dataset_dir)
     listing = path / "datalist.json" if path.is_dir() else path
     if listing.suffix == ".json" and listing.is_file():

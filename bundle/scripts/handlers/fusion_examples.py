@@ -23,7 +23,7 @@ class FusionExamplesHandler:
     """Writes a contact sheet of pairs of each task, spread over the data set, after each epoch of an evaluator.
 
     Args:
-        output_dir: folder; the sheets are ``examples/epoch_0001.png`` ... in it.
+        output_dir: folder; of the sheets: ``examples/epoch_0001.png`` ..., without a trainer ``examples/sheet.png``.
         loss: the fusion loss, whose shares are shown as maps (white: source A alone). Defaults to None: no maps.
         examples: pairs a task. Defaults to 2.
         log_artifact: called with the path of each sheet, e.g. to log it to MLflow. Defaults to None.
@@ -83,11 +83,12 @@ class FusionExamplesHandler:
 
     def write(self, engine: Engine) -> None:
         """Write the sheet."""
-        epoch = getattr(engine.state, "trainer_epoch", engine.state.epoch)
+        epoch = getattr(engine.state, "trainer_epoch", None)
+        name = "sheet.png" if epoch is None else f"epoch_{epoch:04d}.png"
         columns = ["source A", "source B", "fused", "fused, colour of B"]
         if self.loss is not None:
             columns += ["share of A, intensity", "share of A, structure"]
-        path = write_contact_sheet(self.folder / f"epoch_{epoch:04d}.png", self._rows, columns, self._names)
+        path = write_contact_sheet(self.folder / name, self._rows, columns, self._names)
         self._rows, self._names = [], []
         if self.log_artifact is not None:
             self.log_artifact(str(path))
