@@ -1,11 +1,11 @@
 """Differentiable terms of the fusion losses, 2-D: each is 0 at its best and free of units.
 
-:data:`TERM_ANCHORS` is where the weights of the terms start, one set for all modalities; the adaptive loss moves them. A
-quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of qualities,
-and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term is the
-relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a share
-is then the importance of a source at a place, and raising it at one place does not lower it at another. Without the
-0.1, single patches of an almost empty source had regrets of 100 and more, and training diverged.
+:data:`TERM_ANCHORS` is where the weights of the terms start, one set for all modalities; the adaptive loss moves them.
+A quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of
+qualities, and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term
+is the relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a
+share is then the importance of a source at a place, and raising it at one place does not lower it at another. Without
+the 0.1, single patches of an almost empty source had regrets of 100 and more, and training diverged.
 """
 
 from __future__ import annotations

@@ -16,13 +16,14 @@ class LossProposalNet(nn.Module):
 
     Every logit is bounded by a tanh and starts at zero, so the proposal is anchored to equal shares. A map is the sum
     of a local part, whose mean over the image is zero, and a global one with a tighter bound: the proposal can choose
-    places freely, but it cannot drift to one source as a whole.
+    places freely, but it cannot drift to one source as a whole. With a local bound of 1.5 nearly all structure inside the brain was
+    asked of the PET and the edges of the MRI suffered (Qabf on PET-MRI .750 instead of .773).
 
     Args:
         spatial_dims: 2 or 3.
         num_terms: number of loss terms to weight. Defaults to 6.
         channels: width. Defaults to 24.
-        local_bound: largest local logit before the mean is taken off. Defaults to 1.5.
+        local_bound: largest local logit before the mean is taken off. Defaults to 0.5.
         global_bound: largest global logit, of a source or a term. Defaults to 0.5.
 
     Shape:
@@ -42,7 +43,7 @@ class LossProposalNet(nn.Module):
         spatial_dims: int,
         num_terms: int = 6,
         channels: int = 24,
-        local_bound: float = 1.5,
+        local_bound: float = 0.5,
         global_bound: float = 0.5,
     ) -> None:
         super().__init__()
