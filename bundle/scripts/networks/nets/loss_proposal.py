@@ -15,9 +15,9 @@ class LossProposalNet(nn.Module):
     r"""Proposes the adaptive loss's weights from both sources.
 
     Every logit is bounded by a tanh and starts at zero, so the proposal is anchored to equal shares. A map is the sum
-    of a local part, whose mean over the image is zero, and a global one with a tighter bound: the proposal can choose
-    places freely, but it cannot drift to one source as a whole. With a local bound of 1.5 nearly all structure inside the brain was
-    asked of the PET and the edges of the MRI suffered (Qabf on PET-MRI .750 instead of .773).
+    of a local part, whose mean over the image is zero, and a global one: the proposal can choose places freely, but it
+    cannot drift to one source as a whole. With a local bound of 1.5 nearly all structure inside the brain was asked of
+    the PET and the edges of the MRI suffered (Qabf on PET-MRI .750 instead of .773).
 
     Args:
         spatial_dims: 2 or 3.
