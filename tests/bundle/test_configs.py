@@ -99,7 +99,7 @@ def test_training_on_a_collection(tmp_path, harvard_like, adaptive):
     names = {name for (name,) in logged.execute("select distinct key from metrics")}
     for name in (
         "loss",
-        "lr_group_0",
+        "learning_rate",
         "weight/edges",
         "term/local",
         "share/structure_a",

@@ -72,6 +72,7 @@ def test_patience_is_checked(tmp_path):
 def summarized(engine: Engine) -> Engine:
     engine.loss_function = FixedFusionLoss()
     engine.outer_values = {}
+    engine.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     return engine
 
 
@@ -88,6 +89,7 @@ def test_loss_summary_writes_table_curves_and_metrics(tmp_path):
         engine.add_event_handler(Events.STARTED, lambda e, first=first: setattr(e.state, "epoch", first - 1))
         engine.run([1, 2], max_epochs=last)
         assert engine.state.metrics["loss"] == 3.0
+        assert engine.state.metrics["learning_rate"] == pytest.approx(0.1)
     with (tmp_path / "loss_weights.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]

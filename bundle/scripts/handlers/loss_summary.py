@@ -19,7 +19,7 @@ __all__ = ["LossSummaryHandler"]
 
 
 class LossSummaryHandler:
-    """Collects the loss's ``summary()`` and the trainer's ``outer_values`` and stores their epoch means.
+    """Collects the loss's ``summary()``, the trainer's ``outer_values`` and the learning rate; stores epoch means.
 
     They go to ``engine.state.metrics`` (so MLflow logs them; put this handler before the MLFlowHandler), to
     ``loss_weights.csv`` and to ``loss_weights.png``. A resumed run continues both.
