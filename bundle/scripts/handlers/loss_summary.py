@@ -43,6 +43,7 @@ class LossSummaryHandler:
         """Add one iteration."""
         values = {
             "loss": float(engine.state.output[0]["loss"]),
+            "learning_rate": engine.optimizer.param_groups[0]["lr"],
             **engine.loss_function.summary(),
             **engine.outer_values,
         }
