@@ -125,7 +125,7 @@ def test_proposal_starts_at_its_anchor_and_cannot_drift(spatial_dims):
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=1.0)
     maps, terms = net(image)
-    assert maps.flatten(2).mean(dim=2).abs().max() <= 0.5 + 1e-5
+    assert maps.flatten(2).mean(dim=2).abs().max() <= 0.8 + 1e-5
     assert terms.abs().max() <= 0.5
 
 

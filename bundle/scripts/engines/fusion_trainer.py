@@ -62,7 +62,7 @@ class FusionTrainer(SupervisedTrainer):
         meta_warmup: iterations before the proposal learns. Defaults to 500.
         virtual_step: alpha, length of the virtual step in steps of the optimizer. Defaults to 0.5.
         max_grad_norm: the network's gradients are scaled down to this norm. Defaults to 1.
-        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.001.
+        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.005.
         kwargs: arguments of ``SupervisedTrainer``; ``loss_function`` must be one of this bundle's fusion losses.
 
     Raises:
@@ -79,7 +79,7 @@ class FusionTrainer(SupervisedTrainer):
         meta_interval: int = 4,
         meta_warmup: int = 500,
         virtual_step: float = 0.5,
-        anchor: float = 0.001,
+        anchor: float = 0.005,
         max_grad_norm: float = 1.0,
         **kwargs: Any,
     ) -> None:

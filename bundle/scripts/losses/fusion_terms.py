@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..utils.filters import box_kernel, filter_same, filter_valid, gaussian_kernel
+from ..utils.filters import box_kernel, filter_valid, gaussian_kernel
 
 __all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms"]
 
-TERM_ANCHORS = {"intensity": 0.5, "structure": 3.5, "local": 2.0, "edges": 12.0, "similarity": 1.0, "transfer": 0.2}
+TERM_ANCHORS = {"intensity": 0.5, "structure": 3.0, "local": 3.0, "edges": 15.0, "similarity": 1.0, "transfer": 0.2}
 TERM_NAMES = tuple(TERM_ANCHORS)
 GRAY = 255.0
 NOISE_VARIANCE = 2.0  # squared gray levels, as in the VIF metric
@@ -180,10 +180,3 @@ def fusion_terms(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights)
         transfer_term(fused, image),
     )
     return torch.stack(terms, dim=1)
-
-
-def local_variance(image: torch.Tensor, size: int = 7) -> torch.Tensor:
-    """Variance of each channel in a box of ``size`` pixels around each pixel."""
-    kernel = box_kernel(size)
-    mean = filter_same(image, kernel)
-    return (filter_same(image.square(), kernel) - mean.square()).clamp_min(0.0)

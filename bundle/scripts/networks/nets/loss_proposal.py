@@ -24,7 +24,7 @@ class LossProposalNet(nn.Module):
         num_terms: number of loss terms to weight. Defaults to 6.
         channels: width. Defaults to 24.
         local_bound: largest local logit before the mean is taken off. Defaults to 0.5.
-        global_bound: largest global logit, of a source or a term. Defaults to 0.5.
+        global_bound: largest global logit, of a source or a term. Defaults to 0.3.
 
     Shape:
         image: (B, 2, *spatial), even sides. Returns ``maps``, (B, 2, *spatial): log-odds of source A against source B,
@@ -44,7 +44,7 @@ class LossProposalNet(nn.Module):
         num_terms: int = 6,
         channels: int = 24,
         local_bound: float = 0.5,
-        global_bound: float = 0.5,
+        global_bound: float = 0.3,
     ) -> None:
         super().__init__()
         conv = conv_type(spatial_dims)
