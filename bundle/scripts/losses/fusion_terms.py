@@ -19,7 +19,7 @@ from ..utils.filters import box_kernel, filter_valid, gaussian_kernel
 
 __all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms"]
 
-TERM_ANCHORS = {"intensity": 0.5, "structure": 5.0, "local": 1.6, "edges": 17.0, "similarity": 1.0, "transfer": 0.2}
+TERM_ANCHORS = {"intensity": 0.5, "structure": 5.0, "local": 3.0, "edges": 17.0, "similarity": 1.0, "transfer": 0.2}
 TERM_NAMES = tuple(TERM_ANCHORS)
 GRAY = 255.0
 NOISE_VARIANCE = 2.0  # squared gray levels, as in the VIF metric

@@ -70,7 +70,8 @@ def score(means: dict[str, float]) -> float:
     r"""One number to choose weights by: the field's qualities, and both sources at the same place, with equal say.
 
     .. math::
-        \sqrt{\Bigl(\tfrac{VIF}{2}\; Qabf\; \tfrac{ssim}{2}\; \tfrac{SCD + 2}{4}\Bigr)^{1/4}\, VIFlocal}\; (1 - background)
+        \sqrt{\Bigl(\tfrac{VIF}{2}\; Qabf\; \tfrac{ssim}{2}\; \tfrac{SCD + 2}{4}\Bigr)^{1/4}\, VIFlocal}\;
+        (1 - background)
 
     A copy of one source, a cut-and-paste of regions and a grey background all lose by it. An earlier version had VIFmin
     and Qabf_min among the qualities and chose weights that showed the PET alone inside the brain.
