@@ -56,7 +56,7 @@ def test_the_proposal_moves_to_the_source_that_has_structure():
     The fusion network learns slowly here, so that there stays something to teach.
     """
     image, left, right = split_pair()
-    trainer = make_trainer([image] * 160, lr=2e-5, meta_interval=1, meta_warmup=100, virtual_step=20)
+    trainer = make_trainer([image] * 160, lr=2e-5, meta_interval=1, meta_warmup=100, virtual_step=20, anchor=0.0005)
     before = trainer.loss_function.propose(image).structure[0, 0]
     assert torch.allclose(before, torch.full_like(before, 0.5))
     trainer.run()

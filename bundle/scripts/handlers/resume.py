@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import Dataset
 from monai.transforms import Randomizable
+from torch.utils.data.distributed import DistributedSampler
 
 from ..utils.checks import InputError
 from ..utils.image_io import write_atomically
@@ -80,6 +81,9 @@ class ResumeHandler:
         transform = getattr(self.dataset, "transform", None)
         if isinstance(transform, Randomizable):
             transform.set_random_state(seed)
+        sampler = getattr(getattr(engine, "data_loader", None), "sampler", None)
+        if isinstance(sampler, DistributedSampler):
+            sampler.set_epoch(engine.state.epoch)
 
     def store(self, engine: Engine) -> None:
         """Write the file."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..utils.filters import box_kernel, filter_valid, gaussian_kernel
+from ..utils.filters import box_kernel, filter_same, filter_valid, gaussian_kernel
 
-__all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms"]
+__all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms", "local_variance"]
 
 TERM_ANCHORS = {"intensity": 0.5, "structure": 5.0, "local": 3.0, "edges": 17.0, "similarity": 1.0, "transfer": 0.2}
 TERM_NAMES = tuple(TERM_ANCHORS)
@@ -180,3 +180,10 @@ def fusion_terms(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights)
         transfer_term(fused, image),
     )
     return torch.stack(terms, dim=1)
+
+
+def local_variance(image: torch.Tensor, size: int = 7) -> torch.Tensor:
+    """Variance of each channel in a box of ``size`` pixels around each pixel."""
+    kernel = box_kernel(size)
+    mean = filter_same(image, kernel)
+    return (filter_same(image.square(), kernel) - mean.square()).clamp_min(0.0)
