@@ -1,4 +1,7 @@
-"""The command ``mmif-amin``: fuse, train, evaluate, demo, info. Heavy imports wait until a command needs them."""
+"""The command ``mmif-amin``: fuse, train, evaluate, benchmark, ablation, demo, info.
+
+Heavy imports wait until a command needs them.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +50,19 @@ def fuse(args: argparse.Namespace) -> int:
         if job[2].resolve() in (job[0].resolve(), job[1].resolve()):
             raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
     fuser = load(args.weights or DEFAULT_WEIGHTS, args.device)
+    mapper = None
+    if args.loss_map:
+        from .inferers.loss_map import load_loss_mapper
+
+        mapper = load_loss_mapper(device=args.device)
     if len(jobs) == 1:
-        _fuse_pair(fuser, jobs[0], args)
-        print(output)
+        for path in _fuse_pair(fuser, mapper, jobs[0], args):
+            print(path)
         return 0
-    return _fuse_many(fuser, jobs, args)
+    return _fuse_many(fuser, mapper, jobs, args)
 
 
-def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
+def _fuse_many(fuser: Any, mapper: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
     """Fuse many pairs with a progress bar; a bad one is named and the others go on."""
     from tqdm import tqdm
 
@@ -63,7 +71,7 @@ def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argpar
     failed = 0
     for job in tqdm(jobs, desc="fusing", unit="pair"):
         try:
-            _fuse_pair(fuser, job, args)
+            _fuse_pair(fuser, mapper, job, args)
         except (InputError, ValueError) as error:
             failed += 1
             tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)
@@ -71,8 +79,8 @@ def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argpar
     return BAD_INPUT if failed else 0
 
 
-def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> None:
-    """Read two sources, fuse and write them."""
+def _fuse_pair(fuser: Any, mapper: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> list[Path]:
+    """Read two sources, fuse and write them, with their loss map where there is a mapper; returns what was written."""
     import numpy as np
 
     from .data.datalist import modalities_of
@@ -93,7 +101,7 @@ def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespac
             raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
         fused = fuser.run(a.gray, b.gray)
         write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
-        return
+        return [output, *(_write_loss(mapper, output, fused, a.gray, b.gray) if mapper else [])]
     if not np.allclose(a.affine, b.affine, atol=1e-3):
         raise InputError(
             f"{source_a} and {source_b}: expected the same geometry, the affines differ by up to "
@@ -104,6 +112,32 @@ def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespac
     with tqdm(total=a.gray.shape[3], desc=output.name, unit="slice", leave=False) as bar:
         fused = fuser.fuse_volume(a.gray[0], b.gray[0], bar.update)
     write_nifti(output, fused[None], a.affine)
+    if mapper is None:
+        return [output]
+    planes = [np.moveaxis(volume, 2, 0) for volume in (fused, a.gray[0], b.gray[0])]
+    return [output, *_write_loss(mapper, output, *planes, a.affine)]
+
+
+def _write_loss(mapper: Any, output: Path, fused: Any, source_a: Any, source_b: Any, affine: Any = None) -> list[Path]:
+    """Write what was lost of (B, H, W) stacks: a picture of the middle one, a summary, and volumes where they are."""
+    import numpy as np
+
+    from .inferers.loss_map import write_loss_figure
+    from .utils.image_io import write_atomically, write_nifti
+
+    maps, lost = mapper(fused, source_a, source_b)
+    stem = output.with_name(output.name.removesuffix(".gz").rpartition(".")[0])
+    middle = len(fused) // 2
+    images = [source_a[middle], source_b[middle], fused[middle]]
+    paths = [stem.with_name(f"{stem.name}_loss.png"), stem.with_name(f"{stem.name}_loss.json")]
+    write_loss_figure(paths[0], images, maps[:, middle], lost)
+    facts = {"fused": output.name, "lost_of_source_a": lost[0], "lost_of_source_b": lost[1]}
+    write_atomically(paths[1], lambda path: path.write_text(json.dumps(facts, indent=4) + "\n"))
+    if affine is not None:
+        for name, volume in zip("ab", maps, strict=True):
+            paths.append(stem.with_name(f"{stem.name}_loss_{name}.nii.gz"))
+            write_nifti(paths[-1], np.moveaxis(volume, 0, 2)[None], affine)
+    return paths
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -190,6 +224,55 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def benchmark(args: argparse.Namespace) -> int:
+    """Compare methods: folders of fused images, classical rules, degenerate probes and this bundle's weights."""
+    from .engines.benchmark import benchmark as run
+    from .inferers.fuser import DEFAULT_WEIGHTS
+    from .utils.checks import InputError
+
+    methods = {}
+    for word in args.method:
+        name, equals, folder = word.partition("=")
+        if not (name and equals and folder):
+            raise InputError(f"--method {word}: expected NAME=FOLDER, such as CDDFuse=results/cddfuse.")
+        if name in methods:
+            raise InputError(f"--method {word}: the name {name} is given twice. Choose another one.")
+        methods[name] = folder
+    folder = Path(args.output_dir)
+    run(
+        args.dataset_dir[0] if len(args.dataset_dir) == 1 else args.dataset_dir,
+        folder,
+        methods,
+        split=None if args.split == "all" else args.split,
+        tasks=args.task,
+        weights=args.weights or DEFAULT_WEIGHTS,
+        classical=not args.no_classical,
+        pairs=args.pairs,
+        tracking_uri=args.tracking_uri,
+    )
+    print((folder / "benchmark.md").read_text())
+    for what, name in (
+        ("report to look at", "benchmark.html"),
+        ("tables", "benchmark.md"),
+        ("everything, with intervals and tests", "benchmark.json"),
+        ("one row an image and method", "metrics.csv"),
+        ("fused images", "fused"),
+    ):
+        print(f"{what}: {folder / name}")
+    return 0
+
+
+def ablation(args: argparse.Namespace) -> int:
+    """Train without each part in turn and write the table."""
+    from .engines.ablation import ablation as run
+
+    run(args.dataset_dir, args.output_dir, args.epochs, args.seed)
+    table = Path(args.output_dir) / "ablation.md"
+    print(table.read_text())
+    print(f"table: {table}")
+    return 0
+
+
 def demo(args: argparse.Namespace) -> int:
     """Train shortly on the embedded sample, evaluate, and fuse the sample with the shipped weights."""
     import subprocess
@@ -268,6 +351,9 @@ def _parser() -> argparse.ArgumentParser:
         default="CT-MRI",
         help="modalities of B and A, such as PET-MRI; decides how 16-bit images and volumes are scaled [CT-MRI]",
     )
+    sub.add_argument(
+        "--loss-map", action="store_true", help="also map what of each source the fused image does not hold: OUT_loss.*"
+    )
     sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
     sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
     sub.set_defaults(run=fuse)
@@ -283,6 +369,35 @@ def _parser() -> argparse.ArgumentParser:
                 "--fused", metavar="DIR", help="another method's images: DIR/TASK/NAME.png or DIR/NAME.png"
             )
         sub.set_defaults(run=run)
+
+    sub = commands.add_parser("benchmark", help="compare methods on a data set, probes included", allow_abbrev=False)
+    sub.add_argument(
+        "--dataset_dir",
+        nargs="+",
+        default=[str(Path(BUNDLE_ROOT) / "sample_data")],
+        metavar="PATH",
+        help="datalist JSON, folder in the Harvard layout, or two folders (MRI first) with --task [embedded sample]",
+    )
+    sub.add_argument(
+        "--method", action="append", default=[], metavar="NAME=DIR", help="another method's images: TASK/NAME.png"
+    )
+    sub.add_argument("--output_dir", default="runs/benchmark", help="where everything goes [runs/benchmark]")
+    sub.add_argument("--split", choices=["training", "validation", "all"], default="validation", help="[validation]")
+    sub.add_argument("--task", action="append", help="only this task, such as PET-MRI; may be repeated [all]")
+    sub.add_argument("--no-classical", action="store_true", help="leave the classical rules out, but the average")
+    sub.add_argument("--pairs", type=int, default=3, help="pairs of each task in the HTML report [3]")
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.add_argument("--tracking_uri", metavar="URI", help="MLflow store to log to, such as sqlite:///mlruns.db [none]")
+    sub.set_defaults(run=benchmark)
+
+    sub = commands.add_parser("ablation", help="train without each part in turn, resumable", allow_abbrev=False)
+    sub.add_argument(
+        "--dataset_dir", default=str(Path(BUNDLE_ROOT) / "sample_data"), metavar="PATH", help="[embedded sample]"
+    )
+    sub.add_argument("--output_dir", default="runs/ablation", help="where everything goes [runs/ablation]")
+    sub.add_argument("--epochs", type=int, default=8, help="budget of each variant [8]")
+    sub.add_argument("--seed", type=int, default=0, help="[0]")
+    sub.set_defaults(run=ablation)
 
     sub = commands.add_parser("demo", help="train, evaluate and fuse on the embedded sample", allow_abbrev=False)
     sub.add_argument("--output_dir", default="runs/demo", help="where everything goes [runs/demo]")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scripts.engines.fusion_trainer import FusionTrainer, prepare_fusion_batch
 from scripts.losses.adaptive_fusion import AdaptiveFusionLoss, FixedFusionLoss
+from scripts.losses.fusion_terms import fusion_regrets
 from scripts.networks.nets.loss_proposal import LossProposalNet
 from scripts.networks.nets.mmif_amin import MMIFAMIN
 from scripts.networks.nets.source_reconstruction import SourceReconstructionNet
@@ -50,13 +51,15 @@ def split_pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.from_numpy(image.astype(np.float32))[None], places[0], places[1]
 
 
-def test_the_proposal_moves_to_the_source_that_has_structure():
-    """Where only one source holds structure, its share there grows during meta-training.
+@pytest.mark.parametrize("teaching", ["regret", "reconstruction"])
+def test_the_proposal_moves_to_the_source_that_has_structure(teaching):
+    """Where only one source holds structure, its share there grows, whatever teaches the loss.
 
     The fusion network learns slowly here, so that there stays something to teach.
     """
     image, left, right = split_pair()
-    trainer = make_trainer([image] * 160, lr=2e-5, meta_interval=1, meta_warmup=100, virtual_step=20, anchor=0.0005)
+    options = {"virtual_step": 20, "anchor": 0.0005} if teaching == "reconstruction" else {"anchor": 0.02}
+    trainer = make_trainer([image] * 160, lr=2e-5, teaching=teaching, meta_interval=1, meta_warmup=60, **options)
     before = trainer.loss_function.propose(image).structure[0, 0]
     assert torch.allclose(before, torch.full_like(before, 0.5))
     trainer.run()
@@ -67,8 +70,24 @@ def test_the_proposal_moves_to_the_source_that_has_structure():
     assert share_of_a[right].mean() < 0.45
 
 
+def test_regret_asks_most_for_what_is_kept_least():
+    """A fusion that is frozen as the pixel maximum loses A's dark stripes and B's: the weight of local grows most."""
+    image, _, _ = split_pair()
+    trainer = make_trainer([image], lr=0.0, anchor=0.05)
+    with torch.no_grad():
+        fused = trainer.network(image)
+        start = trainer.loss_function.propose(image)
+        regrets = fusion_regrets(fused, image, start)[0]
+    for _ in range(60):
+        trainer.teach_loss(image)
+    gain = (trainer.loss_function.propose(image).terms / start.terms)[0]
+    assert gain[regrets.argmax()] > 1.2
+    assert gain[regrets.argmax()] > gain[regrets.argmin()]
+
+
 def test_all_three_networks_learn():
-    trainer = make_trainer([make_pair((64, 64), seed) for seed in range(6)], meta_interval=1, meta_warmup=0)
+    images = [make_pair((64, 64), seed) for seed in range(6)]
+    trainer = make_trainer(images, teaching="reconstruction", meta_interval=1, meta_warmup=0)
     parts = (trainer.network, trainer.loss_function.proposal, trainer.reconstruction)
     before = [copy.deepcopy(part.state_dict()) for part in parts]
     trainer.run()
@@ -77,8 +96,17 @@ def test_all_three_networks_learn():
     assert set(trainer.outer_values) == {"outer/teaching", "outer/departure", "outer/reconstruction"}
 
 
-def test_teaching_changes_the_proposal_alone():
-    trainer = make_trainer([make_pair()])
+def test_regret_needs_no_reconstruction():
+    trainer = make_trainer([make_pair((64, 64))] * 3, meta_interval=1, meta_warmup=0)
+    before = copy.deepcopy(trainer.reconstruction.state_dict())
+    trainer.run()
+    assert all(torch.equal(v, before[k]) for k, v in trainer.reconstruction.state_dict().items())
+    assert set(trainer.outer_values) == {"outer/teaching", "outer/departure"}
+
+
+@pytest.mark.parametrize("teaching", ["regret", "reconstruction"])
+def test_teaching_changes_the_proposal_alone(teaching):
+    trainer = make_trainer([make_pair()], teaching=teaching)
     others = [copy.deepcopy(part.state_dict()) for part in (trainer.network, trainer.reconstruction)]
     old = copy.deepcopy(trainer.loss_function.proposal.state_dict())
     trainer.teach_loss(make_pair((64, 64)))
@@ -99,7 +127,7 @@ def test_the_virtual_step_lowers_the_proposed_loss():
 
 def test_the_loss_goes_down():
     image = make_pair((64, 64))
-    trainer = make_trainer([image] * 60, adaptive=False)
+    trainer = make_trainer([image] * 120, adaptive=False)
     before = trainer.loss_function(trainer.network(image), image).item()
     trainer.run()
     assert trainer.loss_function(trainer.network(image), image).item() < before - 0.02
@@ -116,6 +144,8 @@ def test_a_fixed_loss_has_no_outer_level():
 def test_options_are_checked():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         make_trainer([], meta_interval=0)
+    with pytest.raises(ValueError, match="regret"):
+        make_trainer([], teaching="regrets")
     with pytest.raises(KeyError, match="must hold `image`"):
         prepare_fusion_batch({"label": torch.zeros(1)})
     network = small_network()

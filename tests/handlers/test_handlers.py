@@ -81,19 +81,20 @@ def test_loss_summary_writes_table_curves_and_metrics(tmp_path):
 
     def step(engine, batch):
         engine.loss_function(pair.mean(dim=1, keepdim=True), pair)
-        return [{"loss": 2.0 * batch}]
+        return [{"loss": 2.0 * batch[0]["number"]}]
 
     for first, last in ((1, 2), (2, 3)):  # a resumed run repeats epoch 2 and goes on
         engine = summarized(Engine(step))
         LossSummaryHandler(tmp_path).attach(engine)
         engine.add_event_handler(Events.STARTED, lambda e, first=first: setattr(e.state, "epoch", first - 1))
-        engine.run([1, 2], max_epochs=last)
+        engine.run([[{"number": n, "task": "PET-MRI"}] for n in (1, 2)], max_epochs=last)
         assert engine.state.metrics["loss"] == 3.0
         assert engine.state.metrics["learning_rate"] == pytest.approx(0.1)
     with (tmp_path / "loss_weights.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[0]["weight/edges"]) > float(rows[0]["weight/intensity"])
+    assert rows[0]["weight_PET-MRI/edges"] == rows[0]["weight/edges"]
     assert np.asarray(Image.open(tmp_path / "loss_weights.png")).std() > 1
 
 

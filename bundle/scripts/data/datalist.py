@@ -13,6 +13,7 @@ from ..utils.image_io import IMAGE_SUFFIXES, is_nifti
 
 __all__ = [
     "balance_tasks",
+    "case_of",
     "folder_pairs",
     "fusion_datalist",
     "harvard_pairs",
@@ -139,15 +140,20 @@ def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequ
     return items
 
 
+def case_of(name: str) -> str:
+    """Return the patient of an image of the Harvard collection: its name without the last three digits, the slice."""
+    return name[:-3] or name
+
+
 def _split_names(task: str, names: list[str], split: str, listed: dict[str, list] | None) -> set[str]:
     if listed is not None:
         for key in SPLITS[split]:
             if key in listed:
                 return {str(name) for name in listed[key]}
         raise InputError(f"split.json, task {task}: expected one of {SPLITS[split]}, got {sorted(listed)}.")
-    cases = sorted({name[:-3] or name for name in names})
+    cases = sorted({case_of(name) for name in names})
     held_out = {case for i, case in enumerate(cases) if i % HOLD_OUT == HOLD_OUT - 1}
-    return {name for name in names if ((name[:-3] or name) in held_out) == (split == "validation")}
+    return {name for name in names if (case_of(name) in held_out) == (split == "validation")}
 
 
 def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:

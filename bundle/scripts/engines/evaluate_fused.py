@@ -17,18 +17,36 @@ from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
 from ..utils.image_io import IMAGE_SUFFIXES, read_source
 
-__all__ = ["evaluate_fused"]
+__all__ = ["evaluate_fused", "find_fused", "read_fused"]
 
 
-def _find(folder: Path, task: str, name: str) -> Path:
-    """Find ``folder/task/name.*`` or ``folder/name.*``."""
-    for parent in (folder / task, folder):
+def find_fused(folder: str | os.PathLike, item: dict) -> Path:
+    """Find a method's image of a pair, ``folder/TASK/NAME.*`` or ``folder/NAME.*``.
+
+    Raises:
+        InputError: When there is none.
+    """
+    task, name = item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]
+    for parent in (Path(folder) / task, Path(folder)):
         for suffix in IMAGE_SUFFIXES:
             if (parent / f"{name}{suffix}").is_file():
                 return parent / f"{name}{suffix}"
     raise InputError(
         f"{folder}: expected a fused image {task}/{name}.png or {name}.png, found none. Name it like that."
     )
+
+
+def read_fused(folder: str | os.PathLike, item: dict, size: Sequence[int]) -> torch.Tensor:
+    """Read a method's image of a pair as (1, H, W) in [0, 1]; of a colour image the luminance.
+
+    Raises:
+        InputError: When there is none, or it has not the ``size`` of its sources.
+    """
+    path = find_fused(folder, item)
+    fused = torch.from_numpy(read_source(path).gray)
+    if fused.shape[1:] != torch.Size(size):
+        raise InputError(f"{path}: expected the size of its sources {tuple(size)}, got {tuple(fused.shape[1:])}.")
+    return fused
 
 
 def evaluate_fused(
@@ -59,17 +77,14 @@ def evaluate_fused(
         raise InputError(
             f"{folder}: expected a folder of fused images, found {'a file' if folder.exists() else 'nothing'}."
         )
-    paths = [_find(folder, item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in items]
+    for item in items:
+        find_fused(folder, item)
     suite = FusionMetricSuite(tasks_of(items))
     load = LoadSourced()
-    for item, path in zip(tqdm(items, desc="evaluation"), paths, strict=True):
+    for item in tqdm(items, desc="evaluation"):
         pair = load(item)
-        fused = torch.from_numpy(read_source(path).gray)
         image = torch.cat([pair[SourceKeys.SOURCE_A.value], pair[SourceKeys.SOURCE_B.value]])
-        if fused.shape[1:] != image.shape[1:]:
-            raise InputError(
-                f"{path}: expected the size of its sources {tuple(image.shape[1:])}, got {tuple(fused.shape[1:])}."
-            )
+        fused = read_fused(folder, item, image.shape[1:])
         suite(fused[None], image[None], tasks=[item[SourceKeys.TASK.value]])
     means = suite.aggregate()
     rows = suite.get_buffer()[:, 1:].tolist()

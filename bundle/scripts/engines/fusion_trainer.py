@@ -1,4 +1,4 @@
-"""The two-level trainer: the fusion network learns from the loss, the loss learns from what can be rebuilt."""
+"""The two-level trainer: the fusion network learns from the loss, the loss learns from what the fusion lost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
+from monai.utils import look_up_option
 from monai.utils.enums import CommonKeys
 from torch import nn
 from torch.func import functional_call
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 
 from ..losses.adaptive_fusion import AdaptiveFusionLoss, FixedFusionLoss
 from ..losses.source_reconstruction import SourceReconstructionLoss
+from ..utils.enums import LossTeaching
 
 __all__ = ["FusionTrainer", "prepare_fusion_batch"]
 
@@ -41,7 +43,16 @@ def prepare_fusion_batch(
 class FusionTrainer(SupervisedTrainer):
     r"""Trains the fusion network, and each ``meta_interval`` iterations the loss that it learns from.
 
-    With :math:`\theta` the fusion network, :math:`\phi` the loss proposal and :math:`\psi` the source reconstruction:
+    With :math:`\theta` the fusion network, :math:`\phi` the loss proposal and :math:`\lambda` the anchor, the loss is
+    taught in one of two ways. By *regret* (the way the shipped weights were made), both play against each other: the
+    network lowers the loss, the loss asks most for what the fused image keeps least,
+
+    .. math::
+        \max_\phi \sum_k w_k(\phi, x) \bigl(T_k(f_\theta(x)) - \min_r T_k(r(x))\bigr)
+        - \lambda\, \mathrm{departure}(\phi)
+
+    with T the terms and r the classical fusion rules of :func:`~scripts.losses.fusion_terms.fusion_regrets`: each pair
+    sets its own bars. By *reconstruction*, as in ReFusion, with :math:`\psi` the source reconstruction:
 
     .. math::
         \theta' = \theta - \alpha \frac{\eta}{\sqrt{\overline{g^2}}} \nabla_\theta L_\phi(f_\theta(x), x),\qquad
@@ -55,19 +66,20 @@ class FusionTrainer(SupervisedTrainer):
     and this is a plain ``SupervisedTrainer``.
 
     Args:
-        reconstruction: source-reconstruction network.
+        reconstruction: source-reconstruction network; teaching by regret leaves it as it is.
         reconstruction_optimizer: its optimizer.
         proposal_optimizer: optimizer of the loss's parameters.
+        teaching: ``"regret"`` or ``"reconstruction"``. Defaults to ``"regret"``.
         meta_interval: iterations from one outer step to the next. Defaults to 4.
-        meta_warmup: iterations before the proposal learns. Defaults to 500.
+        meta_warmup: iterations before the proposal learns. Defaults to 100.
         virtual_step: alpha, length of the virtual step in steps of the optimizer. Defaults to 0.5.
         max_grad_norm: the network's gradients are scaled down to this norm. Defaults to 1.
-        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.005.
+        anchor: lambda, weight of the proposal's departure from the hand-made weights. Defaults to 0.125.
         kwargs: arguments of ``SupervisedTrainer``; ``loss_function`` must be one of this bundle's fusion losses.
 
     Raises:
         TypeError: When ``loss_function`` is neither a FixedFusionLoss nor an AdaptiveFusionLoss.
-        ValueError: When ``meta_interval`` is below 1.
+        ValueError: When ``meta_interval`` is below 1 or ``teaching`` is unknown.
     """
 
     def __init__(
@@ -76,10 +88,11 @@ class FusionTrainer(SupervisedTrainer):
         reconstruction: nn.Module,
         reconstruction_optimizer: Optimizer,
         proposal_optimizer: Optimizer,
+        teaching: LossTeaching | str = LossTeaching.REGRET,
         meta_interval: int = 4,
-        meta_warmup: int = 500,
+        meta_warmup: int = 100,
         virtual_step: float = 0.5,
-        anchor: float = 0.005,
+        anchor: float = 0.125,
         max_grad_norm: float = 1.0,
         **kwargs: Any,
     ) -> None:
@@ -96,6 +109,7 @@ class FusionTrainer(SupervisedTrainer):
         self.reconstruction = reconstruction
         self.reconstruction_optimizer = reconstruction_optimizer
         self.proposal_optimizer = proposal_optimizer
+        self.teaching = look_up_option(teaching, LossTeaching)
         self.meta_interval = meta_interval
         self.meta_warmup = meta_warmup
         self.virtual_step = virtual_step
@@ -104,7 +118,7 @@ class FusionTrainer(SupervisedTrainer):
         self.outer_loss = SourceReconstructionLoss()
         self.outer_values: dict[str, float] = {}
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip_gradients)
-        if isinstance(self.loss_function, AdaptiveFusionLoss):
+        if isinstance(self.loss_function, AdaptiveFusionLoss) and self.teaching == LossTeaching.RECONSTRUCTION:
             self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.train_reconstruction)
 
     def _iteration(self, engine: FusionTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]
@@ -131,10 +145,18 @@ class FusionTrainer(SupervisedTrainer):
             return
         network = getattr(self.network, "module", self.network)
         network.train()
-        fused, departure = self._virtual_fusion(network, image)
-        error = self.outer_loss(self.reconstruction(fused), image)
-        self._step(self.proposal_optimizer, self.loss_function.proposal, error + self.anchor * departure)
-        self.outer_values.update({"outer/teaching": error.item(), "outer/departure": departure.item()})
+        if self.teaching == LossTeaching.REGRET:
+            with torch.no_grad():
+                fused = network(image)
+            weights = self.loss_function.propose(image)
+            regret, departure = self.loss_function.regret(fused, image, weights), weights.departure
+            objective, value = self.anchor * departure - regret, regret
+        else:
+            fused, departure = self._virtual_fusion(network, image)
+            value = self.outer_loss(self.reconstruction(fused), image)
+            objective = value + self.anchor * departure
+        self._step(self.proposal_optimizer, self.loss_function.proposal, objective)
+        self.outer_values.update({"outer/teaching": value.item(), "outer/departure": departure.item()})
 
     def train_reconstruction(self, engine: FusionTrainer) -> None:
         """Train the reconstruction network on what the fusion network has just made."""

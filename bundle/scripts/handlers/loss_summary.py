@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.utils import optional_import
 
+from ..utils.enums import SourceKeys
 from ..utils.image_io import write_atomically
 
 matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
@@ -41,10 +43,11 @@ class LossSummaryHandler:
 
     def collect(self, engine: Any) -> None:
         """Add one iteration."""
+        tasks = [item[SourceKeys.TASK] for item in engine.state.batch if SourceKeys.TASK in item]
         values = {
             "loss": float(engine.state.output[0]["loss"]),
             "learning_rate": engine.optimizer.param_groups[0]["lr"],
-            **engine.loss_function.summary(),
+            **engine.loss_function.summary(tasks),
             **engine.outer_values,
         }
         for name, value in values.items():
@@ -77,16 +80,13 @@ class LossSummaryHandler:
             writer.writerows(rows)
 
     def _draw(self, rows: list[dict[str, str]]) -> None:
-        """Draw the curves: terms, their weights, shares of source A, outer level."""
-        figure = matplotlib_figure.Figure(figsize=(12, 7), layout="constrained")
-        axes = figure.subplots(2, 2)
-        groups = (
-            ("term/", "terms"),
-            ("weight/", "weights of the terms"),
-            ("share/", "shares of source A"),
-            ("outer/", "outer"),
-        )
-        for axis, (prefix, title) in zip(axes.flat, groups, strict=True):
+        """Draw the curves: terms, shares of source A, outer level, and the weights of the terms for each task."""
+        by_task = sorted({n.partition("/")[0] for n in rows[-1] if n.startswith("weight_")})
+        groups = [("term/", "terms"), ("share/", "shares of source A"), ("outer/", "outer level")]
+        groups += [(f"{group}/", group.replace("_", "s of the terms, ")) for group in by_task or ["weight"]]
+        figure = matplotlib_figure.Figure(figsize=(18, 4 * math.ceil(len(groups) / 3)), layout="constrained")
+        axes = figure.subplots(math.ceil(len(groups) / 3), 3)
+        for axis, (prefix, title) in zip(axes.flat, groups, strict=False):
             for name in [n for n in rows[-1] if n.startswith(prefix)]:
                 points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
                 axis.plot([x for x, _ in points], [y for _, y in points], label=name.removeprefix(prefix))

@@ -22,8 +22,9 @@ __all__ = ["ResumeHandler"]
 class ResumeHandler:
     """Saves all that a training needs after each epoch, in one file, and loads it when the training starts again.
 
-    All random numbers of an epoch come from ``seed + epoch``, so they do not depend on where the run was interrupted.
-    The file is written under another name and renamed: a kill in the middle of writing leaves the last epoch's file.
+    All random numbers of an epoch come from ``1000 * seed + epoch``, so they do not depend on where the run was
+    interrupted. The file is written under another name and renamed: a kill in the middle of writing leaves the last
+    epoch's file.
 
     MONAI's ``CheckpointSaver`` does not do it because it neither writes atomically nor seeds epochs.
 
@@ -76,7 +77,7 @@ class ResumeHandler:
 
     def set_seed(self, engine: Engine) -> None:
         """Seed the epoch."""
-        seed = self.seed + engine.state.epoch
+        seed = 1000 * self.seed + engine.state.epoch
         torch.manual_seed(seed)
         transform = getattr(self.dataset, "transform", None)
         if isinstance(transform, Randomizable):

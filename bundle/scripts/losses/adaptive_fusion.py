@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from .fusion_terms import TERM_ANCHORS, TERM_NAMES, LossWeights, fusion_terms
+from .fusion_terms import TERM_ANCHORS, TERM_NAMES, LossWeights, fusion_regrets, fusion_terms
 
 __all__ = ["AdaptiveFusionLoss", "FixedFusionLoss"]
 
@@ -14,7 +16,7 @@ SALIENCY = 8.0  # log-odds for the brighter source in the target intensity, for 
 
 
 def _anchor_logits(like: torch.Tensor) -> torch.Tensor:
-    """Logits of the terms' anchor weights, (1, 6)."""
+    """Logits of the terms' anchor weights, (1, 11)."""
     return torch.tensor([list(TERM_ANCHORS.values())], dtype=like.dtype, device=like.device).log()
 
 
@@ -70,8 +72,13 @@ class FixedFusionLoss(_Loss):
             weights = self.propose(image)
         return self.evaluate(fused, image, weights)
 
-    def summary(self) -> dict[str, float]:
-        """Batch means of the latest call: each term and its weight, and the shares of source A, for the log."""
+    def summary(self, tasks: Sequence[str] = ()) -> dict[str, float]:
+        """Batch means of the latest call, for the log: each term and its weight, and the shares of source A.
+
+        Args:
+            tasks: the task of each image, e.g. ``"PET-MRI"``; with it the weights are given for each task too, as
+                ``"weight_PET-MRI/local"``. Defaults to none.
+        """
         if self._latest is None:
             return {}
         weights, terms = self._latest
@@ -79,10 +86,18 @@ class FixedFusionLoss(_Loss):
             "share/intensity_a": weights.intensity[:, 0].mean().item(),
             "share/structure_a": weights.structure[:, 0].mean().item(),
         }
-        for name, term, weight in zip(TERM_NAMES, terms.mean(dim=0), weights.terms.mean(dim=0), strict=True):
+        groups = {"": slice(None), **{f"_{t}": [i for i, task in enumerate(tasks) if task == t] for t in set(tasks)}}
+        for name, term in zip(TERM_NAMES, terms.mean(dim=0), strict=True):
             values[f"term/{name}"] = term.item()
-            values[f"weight/{name}"] = weight.item()
+        for group, rows in sorted(groups.items()):
+            for name, weight in zip(TERM_NAMES, weights.terms[rows].mean(dim=0), strict=True):
+                values[f"weight{group}/{name}"] = weight.item()
         return values
+
+
+def _divergence(shares: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of shares from their anchor over dimension 1, nats, mean over the rest."""
+    return (shares * (shares.clamp_min(1e-12) / anchor.clamp_min(1e-12)).log()).sum(dim=1).mean()
 
 
 class AdaptiveFusionLoss(FixedFusionLoss):
@@ -100,7 +115,7 @@ class AdaptiveFusionLoss(FixedFusionLoss):
         fused: (B, 1, H, W) in [0, 1]; image: (B, 2, H, W), both sources, even sides of at least 48; returns a scalar.
 
     Reference: Luo and Xu, "MMIF-AMIN", arXiv 2508.08679 (a loss that adjusts its targets); Bai et al., "ReFusion", IJCV
-    2024, arXiv 2312.07943 (a meta-learned proposal). The terms and the anchor are ours.
+    2024, arXiv 2312.07943 (a network that proposes the loss). The terms, the bars and the anchor are ours.
     """
 
     def __init__(self, proposal: nn.Module) -> None:
@@ -111,9 +126,17 @@ class AdaptiveFusionLoss(FixedFusionLoss):
         """Return the proposed weights for ``image``, (B, 2, H, W), differentiable in the proposal's parameters."""
         maps, terms = self.proposal(image)
         odds = torch.cat([maps / 2, -maps / 2], dim=1)
-        return LossWeights(
-            torch.softmax(SALIENCY * image + odds[:, 0::2], dim=1),
-            torch.softmax(odds[:, 1::2], dim=1),
-            torch.softmax(_anchor_logits(image) + terms, dim=1),
-            maps.square().mean() + terms.square().mean(),
+        anchor = super().propose(image)
+        intensity = torch.softmax(SALIENCY * image + odds[:, 0::2], dim=1)
+        structure = torch.softmax(odds[:, 1::2], dim=1)
+        terms = torch.softmax(_anchor_logits(image) + terms, dim=1)
+        departure = (
+            _divergence(intensity, anchor.intensity)
+            + _divergence(structure, anchor.structure)
+            + _divergence(terms, anchor.terms)
         )
+        return LossWeights(intensity, structure, terms, departure)
+
+    def regret(self, fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
+        """Compute the weighted regret against the classical rules, a scalar, differentiable in the weights."""
+        return (weights.terms * fusion_regrets(fused, image, weights)).sum(dim=1).mean()

@@ -1,11 +1,9 @@
-"""Differentiable terms of the fusion losses, 2-D: each is 0 at its best and free of units.
+"""Differentiable terms of the fusion losses, 2-D: each is -log of a quality in (0, 1], so 0 at its best, free of units.
 
-:data:`TERM_ANCHORS` is where the weights of the terms start, one set for all modalities; the adaptive loss moves them.
-A quality q in (0, 1] enters as -log q: the sum of the terms is the logarithm of a weighted geometric mean of
-qualities, and the gradient of each is relative to what it has reached. Where the shares of the sources enter, the term
-is the relative regret (1 - q) / (q + 0.1) with a constant denominator: nearly the same gradient at equal shares, but a
-share is then the importance of a source at a place, and raising it at one place does not lower it at another. Without
-the 0.1, single patches of an almost empty source had regrets of 100 and more, and training diverged.
+Their weighted sum is the logarithm of a weighted geometric mean of qualities, and the gradient of each is relative to
+what it has reached. :data:`TERM_ANCHORS` is where the weights of the terms start, one set for all modalities; the
+adaptive loss moves them. :func:`fusion_regrets` is how far each term is from the best that a classical fusion rule
+reaches on the very same pair: the bar that the adaptive loss learns its weights by.
 """
 
 from __future__ import annotations
@@ -16,16 +14,31 @@ from dataclasses import dataclass, field
 import torch
 
 from ..utils.filters import box_kernel, filter_same, filter_valid, gaussian_kernel
+from ..utils.fusion_rules import average, laplacian_pyramid, maximum
 
-__all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_terms", "local_variance"]
+__all__ = ["TERM_ANCHORS", "TERM_NAMES", "LossWeights", "fusion_regrets", "fusion_terms", "local_variance"]
 
-TERM_ANCHORS = {"intensity": 0.5, "structure": 5.0, "local": 3.0, "edges": 17.0, "similarity": 1.0, "transfer": 0.2}
+TERM_ANCHORS = {
+    "structure_a": 1.5,
+    "structure_b": 1.5,
+    "local": 10.0,
+    "edges": 14.0,
+    "edges_worse": 0.5,
+    "similarity": 1.0,
+    "transfer": 1.0,
+    "sharpness": 6.0,
+    "contrast": 0.5,
+    "intensity": 2.0,
+    "entropy": 2.0,
+}
 TERM_NAMES = tuple(TERM_ANCHORS)
 GRAY = 255.0
 NOISE_VARIANCE = 2.0  # squared gray levels, as in the VIF metric
 STRUCTURE_VARIANCE = 20.0
 MARGINS = (8, 12, 16, 20)  # pixels that the windows of each VIF scale lose at a border
-REGRET_FLOOR = 0.1
+BINS = 64
+REGRET_BOUND = 0.25
+FLOOR = 0.1  # a source of which nothing is kept has this quality: the logarithm stays finite
 TINY = 1e-6
 
 
@@ -36,8 +49,8 @@ class LossWeights:
     Args:
         intensity: (B, 2, H, W), shares of the two sources in the target intensity, sum 1 over the sources.
         structure: (B, 2, H, W), shares of the two sources in the structure to be kept, sum 1 over the sources.
-        terms: (B, 6), weights of :data:`TERM_NAMES`, sum 1 over the terms.
-        departure: how far the weights are from the hand-made ones, mean squared logits. Defaults to 0.
+        terms: (B, 11), weights of :data:`TERM_NAMES`, sum 1 over the terms.
+        departure: how far the weights are from the hand-made ones, Kullback-Leibler divergence in nats. Defaults to 0.
     """
 
     intensity: torch.Tensor
@@ -49,6 +62,11 @@ class LossWeights:
         """Return the same weights without their graph."""
         return LossWeights(self.intensity.detach(), self.structure.detach(), self.terms.detach())
 
+    def repeat(self, times: int) -> LossWeights:
+        """Return the weights for ``times`` fused images of each pair, pairs repeated as a whole."""
+        shares = [x.repeat(times, 1, 1, 1) for x in (self.intensity, self.structure)]
+        return LossWeights(*shares, self.terms.repeat(times, 1))
+
 
 def _mean(x: torch.Tensor) -> torch.Tensor:
     """Mean over everything but the batch."""
@@ -57,6 +75,11 @@ def _mean(x: torch.Tensor) -> torch.Tensor:
 
 def _negative_log(quality: torch.Tensor) -> torch.Tensor:
     return -quality.clamp_min(1e-3).log()
+
+
+def _kept(kept: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """-log of the kept part of a total, lifted by :data:`FLOOR`; 0 where there is nothing to keep."""
+    return -((kept + FLOOR * total + 1) / ((1 + FLOOR) * total + 1)).log()
 
 
 def intensity_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
@@ -90,20 +113,18 @@ def _vif_maps(fused: torch.Tensor, image: torch.Tensor) -> list[tuple[torch.Tens
 def structure_and_local_terms(
     fused: torch.Tensor, image: torch.Tensor, weights: LossWeights
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Structure: relative regret of each source's VIF, by the shares. Local: -log VIFlocal with a soft minimum."""
-    kept_sum = total_sum = lost_sum = local = torch.zeros((), device=fused.device)
+    """Structure: -log of each source's VIF, windows by the shares, (B, 2). Local: -log VIFlocal, soft minimum, (B,)."""
+    kept_sum = total_sum = local = torch.zeros((), device=fused.device)
     for (kept, total, v), margin in zip(_vif_maps(fused, image), MARGINS, strict=True):
         share = weights.structure[..., margin:-margin, margin:-margin]
-        share = torch.nn.functional.adaptive_avg_pool2d(share, (kept.shape[-2], kept.shape[-1]))
-        kept_sum = kept_sum + kept.detach().flatten(2).sum(dim=2)
-        total_sum = total_sum + total.flatten(2).sum(dim=2)
-        lost_sum = lost_sum + (share * (total - kept)).flatten(2).sum(dim=2)
+        share = 2 * torch.nn.functional.adaptive_avg_pool2d(share, (kept.shape[-2], kept.shape[-1]))
+        kept_sum = kept_sum + (share * kept).flatten(2).sum(dim=2)
+        total_sum = total_sum + (share * total).flatten(2).sum(dim=2)
         both = (v > STRUCTURE_VARIANCE).all(dim=1).to(kept.dtype)
         ratio = kept / total.clamp_min(0.1)
         soft_minimum = 1 / (0.5 * (ratio + 0.02).reciprocal().pow(4).sum(dim=1)).pow(0.25)
         local = local + ((soft_minimum * both).flatten(1).sum(dim=1) + 0.02) / (both.flatten(1).sum(dim=1) + 1) / 4
-    reached = kept_sum / (total_sum + 1)
-    return (lost_sum / (total_sum + 1) / (reached + REGRET_FLOOR)).sum(dim=1), _negative_log(local)
+    return _kept(kept_sum, total_sum), _negative_log(local)
 
 
 def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,10 +135,13 @@ def _sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return smooth_y[..., 2:] - smooth_y[..., :-2], smooth_x[..., 2:, :] - smooth_x[..., :-2, :]
 
 
-def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
-    """Relative regret of a smooth Qabf, by the shares: strength and alignment of gradients in the metric's sigmoids.
+def edge_and_sharpness_terms(
+    fused: torch.Tensor, image: torch.Tensor, weights: LossWeights
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Edges: -log of a smooth Qabf, pixels by the shares, of both sources together and of the worse one.
 
-    Departure from the metric: the angle comes from the scalar product, so it wraps around.
+    Sharpness: -log of the root-mean-square gradient, relative to that of both sources laid over each other; 0 above it.
+    Departure from the Qabf metric: the angle comes from the scalar product, so it wraps around.
     """
     dx, dy = _sobel(torch.cat([fused, image], dim=1))
     g = (dx.square() + dy.square() + 1.0).sqrt()
@@ -127,11 +151,16 @@ def edge_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) ->
     angle = torch.acos(cosine.clamp(0.0, 0.9995))
     alignment = 1 - angle / (math.pi / 2)
     quality = torch.sigmoid(15 * (ratio - 0.5)) * torch.sigmoid(22 * (alignment - 0.8))
-    importance = g_source - 1.0
-    total = importance.flatten(1).sum(dim=1) + 1.0
-    lost = (2 * weights.structure[..., 1:-1, 1:-1] * importance * (1 - quality)).flatten(1).sum(dim=1)
-    reached = (quality.detach() * importance).flatten(1).sum(dim=1) / total
-    return lost / total / (reached + REGRET_FLOOR)
+    importance = 2 * weights.structure[..., 1:-1, 1:-1] * (g_source - 1.0)
+    total = importance.flatten(2).sum(dim=2)
+    reached = (quality * importance).flatten(2).sum(dim=2)
+    union = _mean((g_source.square() - 1.0).sum(dim=1))
+    sharpness = ((_mean(g_fused.square() - 1.0) + 1.0) / (union + 1.0)).sqrt()
+    return (
+        _negative_log((reached.sum(dim=1) + 1.0) / (total.sum(dim=1) + 1.0)),
+        _kept(reached, total).amax(dim=1),
+        _negative_log(sharpness.clamp_max(1.0)),
+    )
 
 
 def similarity_term(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
@@ -159,6 +188,26 @@ def transfer_term(fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     return _negative_log((correlation.mean(dim=1) + 1) / 2)
 
 
+def contrast_term(fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """-log of the standard deviation, relative to that of both sources laid over each other; 0 above it."""
+    union = image.flatten(2).var(dim=2).sum(dim=1)
+    return _negative_log(((fused.flatten(1).var(dim=1) + 1e-4) / (union + 1e-4)).sqrt().clamp_max(1.0))
+
+
+def entropy_term(fused: torch.Tensor) -> torch.Tensor:
+    """-log of the entropy of the histogram, relative to the largest one: a saturated image loses by it.
+
+    Each pixel is shared by the two nearest of 64 bins, so that the histogram has a gradient.
+    """
+    position = fused.flatten(1).clamp(0.0, 1.0) * (BINS - 1)
+    lower = position.detach().floor().clamp(0, BINS - 2)
+    part, index = position - lower, lower.long()
+    counts = torch.zeros(len(position), BINS, dtype=fused.dtype, device=fused.device)
+    counts = counts.scatter_add(1, index, 1 - part).scatter_add(1, index + 1, part) / position.shape[1]
+    entropy = -(counts * (counts + 1e-8).log()).sum(dim=1) / math.log(BINS)
+    return -(entropy + 0.02).log()
+
+
 def fusion_terms(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
     """All terms of :data:`TERM_NAMES`, unweighted by ``weights.terms``.
 
@@ -168,18 +217,44 @@ def fusion_terms(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights)
         weights: what the loss decides.
 
     Returns:
-        (B, 6).
+        (B, 11).
     """
     structure, local = structure_and_local_terms(fused, image, weights)
+    edges, edges_worse, sharpness = edge_and_sharpness_terms(fused, image, weights)
     terms = (
-        intensity_term(fused, image, weights),
-        structure,
+        structure[:, 0],
+        structure[:, 1],
         local,
-        edge_term(fused, image, weights),
+        edges,
+        edges_worse,
         similarity_term(fused, image, weights),
         transfer_term(fused, image),
+        sharpness,
+        contrast_term(fused, image),
+        intensity_term(fused, image, weights),
+        entropy_term(fused),
     )
     return torch.stack(terms, dim=1)
+
+
+def fusion_regrets(fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
+    """How far each term is above the best that pixel maximum, average and Laplacian pyramid reach on the same pair.
+
+    Below 0 where the fused image is better than all three. Within +-:data:`REGRET_BOUND`: single patches with hardly
+    any structure in one source have regrets of 2 and more, and would decide for all.
+
+    Args:
+        fused: (B, 1, H, W) in [0, 1].
+        image: (B, 2, H, W) in [0, 1], both sources; H and W at least 48.
+        weights: what the loss decides.
+
+    Returns:
+        (B, 11).
+    """
+    candidates = torch.cat([fused, maximum(image), average(image), laplacian_pyramid(image)], dim=0)
+    terms = fusion_terms(candidates, image.repeat(4, 1, 1, 1), weights.repeat(4))
+    own, *rules = terms.chunk(4)
+    return (own - torch.stack(rules).amin(dim=0)).clamp(-REGRET_BOUND, REGRET_BOUND)
 
 
 def local_variance(image: torch.Tensor, size: int = 7) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Modality", "SourceKeys"]
+__all__ = ["LossTeaching", "Modality", "SourceKeys"]
 
 
 class SourceKeys(str, Enum):
@@ -27,6 +27,16 @@ class Modality(str, Enum):
     CT = "CT"
     PET = "PET"
     SPECT = "SPECT"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class LossTeaching(str, Enum):
+    """What teaches the adaptive loss: what the fused image keeps least, or what can be rebuilt from it."""
+
+    REGRET = "regret"
+    RECONSTRUCTION = "reconstruction"
 
     def __str__(self) -> str:
         return self.value

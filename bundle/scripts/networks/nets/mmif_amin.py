@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..blocks.dense import conv_type, start_at_zero
+from ..blocks.dense import PlainDenseNetwork, conv_type, start_at_zero
 from ..blocks.invertible import InvertibleDenseNetwork
 from ..blocks.mcfem import MCFEM
 from ..layers.space_to_depth import depth_to_space
 
 __all__ = ["MMIFAMIN"]
+
+ROOM = 1e-4  # keeps the quotients finite at black and at white
 
 
 class MMIFAMIN(nn.Module):
@@ -24,10 +26,13 @@ class MMIFAMIN(nn.Module):
     :math:`|A - B|` over 7x7 pixels,
 
     .. math::
-        F = m + \frac{D}{D + \tau} (m \tanh v + n \tanh u), \quad \text{clipped to } [0, 1]
+        \Delta = \frac{D}{D + \tau} (m \tanh v + n \tanh u),\qquad
+        F = m + (1 - m) \bigl(1 - e^{-\max(\Delta, 0) / (1 - m)}\bigr) - m \bigl(1 - e^{\min(\Delta, 0) / m}\bigr)
 
-    Two laws hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F
-    is the pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
+    so a correction is taken as it is while it is small against the room up to white or down to black, and is
+    compressed, never clipped, as it comes near: with a clamp instead, 7 % of the brain was white on PET-MRI. Two laws
+    hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F is the
+    pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
 
     Args:
         spatial_dims: 2 or 3.
@@ -42,6 +47,8 @@ class MMIFAMIN(nn.Module):
         channel_attention: use the MCFEM's channel attention. Defaults to True.
         spatial_attention: use the MCFEM's spatial attention. Defaults to True.
         transformer: use the MCFEM's Transformer layers. Defaults to True.
+        invertible: extract with the IDN; False takes a plain dense network of the same size, for the ablation. Defaults
+            to True.
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
 
     Shape:
@@ -74,6 +81,7 @@ class MMIFAMIN(nn.Module):
         channel_attention: bool = True,
         spatial_attention: bool = True,
         transformer: bool = True,
+        invertible: bool = True,
         tau: float = 0.01,
     ) -> None:
         super().__init__()
@@ -86,7 +94,8 @@ class MMIFAMIN(nn.Module):
         self.spatial_dims = spatial_dims
         self.tau = tau
         bands = 2**spatial_dims
-        self.idn = InvertibleDenseNetwork(spatial_dims, 1, growth, num_blocks)
+        extractor = InvertibleDenseNetwork if invertible else PlainDenseNetwork
+        self.idn = extractor(spatial_dims, 1, growth, num_blocks)
         fine, coarse = self.idn.out_channels
         self.mcfem = MCFEM(
             spatial_dims,
@@ -142,8 +151,8 @@ class MMIFAMIN(nn.Module):
         source_a, source_b = image[:, :1], image[:, 1:]
         larger, smaller = torch.maximum(source_a, source_b), torch.minimum(source_a, source_b)
         difference = self._local_mean(larger - smaller)
-        fused = larger + difference / (difference + self.tau) * (larger * v + smaller * u)
-        clipped = fused.clamp(0.0, 1.0)
-        if self.training:
-            return fused + (clipped - fused).detach()
-        return clipped
+        delta = difference / (difference + self.tau) * (larger * v + smaller * u)
+        room = 1.0 - larger
+        up = room * (1.0 - torch.exp(-delta.clamp_min(0.0) / (room + ROOM)))
+        down = larger * (1.0 - torch.exp(delta.clamp_max(0.0) / (larger + ROOM)))
+        return larger + up - down

@@ -1,0 +1,1 @@
+"""Reports: what the benchmark found, as Markdown and as one self-contained page."""

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from scripts.engines.ablation import CONFIGS, VARIANTS, ablation, ablation_table
+from scripts.metrics.suite import METRIC_NAMES
+
+
+def means(value: float) -> dict[str, float]:
+    return dict.fromkeys((*METRIC_NAMES, "score"), value)
+
+
+def test_table_shows_what_each_part_earns():
+    table = ablation_table({"full": means(0.5), "no Transformer": means(0.4)})
+    assert "| full | 0.500 |" in table
+    assert "0.400 (-0.100)" in table
+
+
+def test_every_override_is_a_key_of_the_config():
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / "train.json"))
+    for changes in VARIANTS.values():
+        for key in changes:
+            if key == "config_file":
+                assert (CONFIGS / changes[key]).is_file()
+            else:
+                assert key.split("#")[0] in parser.get()
+
+
+def test_finished_variants_are_not_trained_again(tmp_path, monkeypatch):
+    calls = []
+
+    def train(command, check):
+        folder = command[command.index("--output_dir") + 1]
+        calls.append(folder)
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "best.json").write_text(json.dumps({"metrics": means(0.1 * len(calls))}))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("scripts.engines.ablation.subprocess.run", train)
+    with pytest.raises(KeyboardInterrupt):
+        ablation("data", tmp_path, epochs=1)
+    assert len((tmp_path / "ablation.md").read_text().splitlines()) == 4
+    monkeypatch.setattr("scripts.engines.ablation.subprocess.run", lambda command, check: calls.append(command))
+    first_two = list(VARIANTS)[:2]
+    assert [name.replace(" ", "_") in calls[i] for i, name in enumerate(first_two)] == [True, True]
+    with pytest.raises(FileNotFoundError):
+        (tmp_path / "no_channel_attention" / "best.json").read_text()
