@@ -50,19 +50,14 @@ def fuse(args: argparse.Namespace) -> int:
         if job[2].resolve() in (job[0].resolve(), job[1].resolve()):
             raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
     fuser = load(args.weights or DEFAULT_WEIGHTS, args.device)
-    mapper = None
-    if args.loss_map:
-        from .inferers.loss_map import load_loss_mapper
-
-        mapper = load_loss_mapper(device=args.device)
     if len(jobs) == 1:
-        for path in _fuse_pair(fuser, mapper, jobs[0], args):
+        for path in _fuse_pair(fuser, jobs[0], args):
             print(path)
         return 0
-    return _fuse_many(fuser, mapper, jobs, args)
+    return _fuse_many(fuser, jobs, args)
 
 
-def _fuse_many(fuser: Any, mapper: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
+def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
     """Fuse many pairs with a progress bar; a bad one is named and the others go on."""
     from tqdm import tqdm
 
@@ -71,7 +66,7 @@ def _fuse_many(fuser: Any, mapper: Any, jobs: Sequence[tuple[Path, Path, Path]],
     failed = 0
     for job in tqdm(jobs, desc="fusing", unit="pair"):
         try:
-            _fuse_pair(fuser, mapper, job, args)
+            _fuse_pair(fuser, job, args)
         except (InputError, ValueError) as error:
             failed += 1
             tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)
@@ -79,8 +74,8 @@ def _fuse_many(fuser: Any, mapper: Any, jobs: Sequence[tuple[Path, Path, Path]],
     return BAD_INPUT if failed else 0
 
 
-def _fuse_pair(fuser: Any, mapper: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> list[Path]:
-    """Read two sources, fuse and write them, with their loss map where there is a mapper; returns what was written."""
+def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> list[Path]:
+    """Read two sources, fuse and write them, with their loss map if it is asked for; returns what was written."""
     import numpy as np
 
     from .data.datalist import modalities_of
@@ -101,7 +96,7 @@ def _fuse_pair(fuser: Any, mapper: Any, job: tuple[Path, Path, Path], args: argp
             raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
         fused = fuser.run(a.gray, b.gray)
         write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
-        return [output, *(_write_loss(mapper, output, fused, a.gray, b.gray) if mapper else [])]
+        return [output, *(_write_loss(output, fused, a.gray, b.gray) if args.loss_map else [])]
     if not np.allclose(a.affine, b.affine, atol=1e-3):
         raise InputError(
             f"{source_a} and {source_b}: expected the same geometry, the affines differ by up to "
@@ -112,20 +107,20 @@ def _fuse_pair(fuser: Any, mapper: Any, job: tuple[Path, Path, Path], args: argp
     with tqdm(total=a.gray.shape[3], desc=output.name, unit="slice", leave=False) as bar:
         fused = fuser.fuse_volume(a.gray[0], b.gray[0], bar.update)
     write_nifti(output, fused[None], a.affine)
-    if mapper is None:
+    if not args.loss_map:
         return [output]
     planes = [np.moveaxis(volume, 2, 0) for volume in (fused, a.gray[0], b.gray[0])]
-    return [output, *_write_loss(mapper, output, *planes, a.affine)]
+    return [output, *_write_loss(output, *planes, a.affine)]
 
 
-def _write_loss(mapper: Any, output: Path, fused: Any, source_a: Any, source_b: Any, affine: Any = None) -> list[Path]:
+def _write_loss(output: Path, fused: Any, source_a: Any, source_b: Any, affine: Any = None) -> list[Path]:
     """Write what was lost of (B, H, W) stacks: a picture of the middle one, a summary, and volumes where they are."""
     import numpy as np
 
-    from .inferers.loss_map import write_loss_figure
+    from .inferers.loss_map import loss_maps, write_loss_figure
     from .utils.image_io import write_atomically, write_nifti
 
-    maps, lost = mapper(fused, source_a, source_b)
+    maps, lost = loss_maps(fused, source_a, source_b)
     stem = output.with_name(output.name.removesuffix(".gz").rpartition(".")[0])
     middle = len(fused) // 2
     images = [source_a[middle], source_b[middle], fused[middle]]

@@ -18,9 +18,9 @@ from scripts.metrics.suite import METRIC_NAMES
 from ..conftest import BUNDLE
 
 CONFIGS = BUNDLE / "configs"
-TRAIN, EVALUATE, INFERENCE, MULTI_GPU, TWO_LEVEL, RECONSTRUCTION = (
+TRAIN, EVALUATE, INFERENCE, MULTI_GPU, TWO_LEVEL = (
     str(CONFIGS / f"{name}.json")
-    for name in ("train", "evaluate", "inference", "multi_gpu_train", "train_two_level", "train_reconstruction")
+    for name in ("train", "evaluate", "inference", "multi_gpu_train", "train_two_level")
 )
 SMALL = {
     "epochs": 2,
@@ -72,7 +72,7 @@ def test_training_and_inference_share_the_network():
     assert definitions[0] == definitions[1]
 
 
-@pytest.mark.parametrize("path", [EVALUATE, MULTI_GPU, TWO_LEVEL, RECONSTRUCTION], ids=lambda path: path.split("/")[-1])
+@pytest.mark.parametrize("path", [EVALUATE, MULTI_GPU, TWO_LEVEL], ids=lambda path: path.split("/")[-1])
 def test_overlays_are_short_and_merge(path):
     overlay = json.loads(open(path).read())
     assert len(open(path).read().splitlines()) <= 60
@@ -123,18 +123,6 @@ def test_training_taught_by_reconstruction(tmp_path, harvard_like):
         last = list(csv.DictReader(file))[-1]
     assert float(last["outer/reconstruction"]) > 0
     assert abs(float(last["weight_PET-MRI/local"]) - 10 / 40) < 0.2
-
-
-@pytest.mark.slow
-def test_training_of_the_reconstruction_leaves_the_fusion_alone(tmp_path, harvard_like):
-    from scripts.inferers.loss_map import load_loss_mapper
-
-    run([TRAIN, RECONSTRUCTION], tmp_path, dataset_dir=str(harvard_like), epochs=2, batch_size=4, patch_size=64)
-    mapper = load_loss_mapper(tmp_path / "reconstruction.pt")
-    image = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
-    maps, lost = mapper(image, image, image)
-    assert maps.shape == (2, 1, 64, 64)
-    assert max(lost) < 0.9
 
 
 def test_evaluation_with_the_shipped_weights(tmp_path):

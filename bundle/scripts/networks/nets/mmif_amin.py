@@ -93,6 +93,7 @@ class MMIFAMIN(nn.Module):
             )
         self.spatial_dims = spatial_dims
         self.tau = tau
+        self.room = ROOM
         bands = 2**spatial_dims
         extractor = InvertibleDenseNetwork if invertible else PlainDenseNetwork
         self.idn = extractor(spatial_dims, 1, growth, num_blocks)
@@ -153,6 +154,6 @@ class MMIFAMIN(nn.Module):
         difference = self._local_mean(larger - smaller)
         delta = difference / (difference + self.tau) * (larger * v + smaller * u)
         room = 1.0 - larger
-        up = room * (1.0 - torch.exp(-delta.clamp_min(0.0) / (room + ROOM)))
-        down = larger * (1.0 - torch.exp(delta.clamp_max(0.0) / (larger + ROOM)))
+        up = room * (1.0 - torch.exp(-delta.clamp_min(0.0) / (room + self.room)))
+        down = larger * (1.0 - torch.exp(delta.clamp_max(0.0) / (larger + self.room)))
         return larger + up - down
