@@ -19,8 +19,7 @@ from ..conftest import BUNDLE
 
 CONFIGS = BUNDLE / "configs"
 TRAIN, EVALUATE, INFERENCE, MULTI_GPU, TWO_LEVEL = (
-    str(CONFIGS / f"{name}.json")
-    for name in ("train", "evaluate", "inference", "multi_gpu_train", "train_two_level")
+    str(CONFIGS / f"{name}.json") for name in ("train", "evaluate", "inference", "multi_gpu_train", "train_two_level")
 )
 SMALL = {
     "epochs": 2,

@@ -28,6 +28,12 @@ def test_interval_widens_when_slices_share_a_patient():
     assert (by_case[1] - by_case[0]) > 2.5 * (by_slice[1] - by_slice[0])  # sqrt(10) in theory
 
 
+def test_one_patient_has_the_interval_of_its_slices():
+    values = np.random.default_rng(0).normal(0, 1, (50, 1))
+    one, each = (bootstrap_interval(values, cases) for cases in (["p"] * 50, [str(i) for i in range(50)]))
+    assert one[1] - one[0] == pytest.approx(each[1] - each[0], rel=0.1)
+
+
 def test_holm_is_the_textbook_example():
     """Four tests at .01, .04, .03, .005: adjusted .03, .06, .06, .02 (Holm 1979, as in R's p.adjust)."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

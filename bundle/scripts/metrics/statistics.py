@@ -31,6 +31,8 @@ def bootstrap_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile bootstrap interval of the mean, drawing whole cases: slices of one patient are not independent.
 
+    Where all images are of one case, single images are drawn: such an interval says nothing about other patients.
+
     Args:
         values: one row an image, (N, K).
         cases: the patient of each image.
@@ -43,6 +45,8 @@ def bootstrap_interval(
     Reference: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8 (hierarchical data).
     """
     names, index = np.unique(np.asarray(cases), return_inverse=True)
+    if len(names) == 1:
+        names = index = np.arange(len(values))
     sums = np.zeros((len(names), values.shape[1]))
     np.add.at(sums, index, values)
     counts = np.bincount(index).astype(float)

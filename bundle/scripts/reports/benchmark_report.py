@@ -86,7 +86,7 @@ def markdown_report(result: BenchmarkResult) -> str:
     lines += [
         f"Mean rank over {', '.join(FIELD_METRICS)}; 1 is best. Probes (in italics) are no fusions: they show what",
         "the figures can be cheated with, take part in no rank but their own, and are never bold. Brackets: 95 %",
-        "interval of the mean, whole patients drawn. \\*: differs from "
+        "interval of the mean, whole patients drawn (single images where there is one patient). \\*: differs from "
         f"{OURS} (Wilcoxon signed-rank, Holm, p < {SIGNIFICANT}).",
         "",
     ]
