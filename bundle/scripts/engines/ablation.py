@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no spatial attention": {"network_def#spatial_attention": False},
     "no Transformer": {"network_def#transformer": False},
     "fixed loss": {"adaptive": False},
-    "loss taught by reconstruction": {"config_file": "train_two_level.json"},
+    "loss taught by reconstruction": {"config_file": "train_two_level.json", "train#trainer#meta_warmup": 100},
 }
 
 
