@@ -96,7 +96,7 @@ def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespac
             raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
         fused = fuser.run(a.gray, b.gray)
         write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
-        return [output, *(_write_loss(output, fused, a.gray, b.gray) if args.loss_map else [])]
+        return [output, *(_write_loss(output, (fused, a.gray, b.gray)) if args.loss_map else [])]
     if not np.allclose(a.affine, b.affine, atol=1e-3):
         raise InputError(
             f"{source_a} and {source_b}: expected the same geometry, the affines differ by up to "
@@ -109,18 +109,22 @@ def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespac
     write_nifti(output, fused[None], a.affine)
     if not args.loss_map:
         return [output]
-    planes = [np.moveaxis(volume, 2, 0) for volume in (fused, a.gray[0], b.gray[0])]
-    return [output, *_write_loss(output, *planes, a.affine)]
+    fused, gray_a, gray_b = (np.moveaxis(volume, 2, 0) for volume in (fused, a.gray[0], b.gray[0]))
+    return [output, *_write_loss(output, (fused, gray_a, gray_b), a.affine)]
 
 
-def _write_loss(output: Path, fused: Any, source_a: Any, source_b: Any, affine: Any = None) -> list[Path]:
-    """Write what was lost of (B, H, W) stacks: a picture of the middle one, a summary, and volumes where they are."""
+def _write_loss(output: Path, stacks: tuple[Any, Any, Any], affine: Any = None) -> list[Path]:
+    """Write what was lost: a picture of the middle image, a summary, and the maps of volumes.
+
+    ``stacks`` are the fused images, source A and source B, (B, H, W) each.
+    """
     import numpy as np
 
     from .inferers.loss_map import loss_maps, write_loss_figure
     from .utils.image_io import write_atomically, write_nifti
 
-    maps, lost = loss_maps(fused, source_a, source_b)
+    fused, source_a, source_b = stacks
+    maps, lost = loss_maps(*stacks)
     stem = output.with_name(output.name.removesuffix(".gz").rpartition(".")[0])
     middle = len(fused) // 2
     images = [source_a[middle], source_b[middle], fused[middle]]

@@ -78,13 +78,15 @@ def ablation(
             print(f"[{number}/{len(VARIANTS)}] {name}", flush=True)
             subprocess.run(_command(changes, dataset_dir, folder, epochs, seed), check=True)
             metrics = json.loads((folder / "best.json").read_text())["metrics"]
-            write_atomically(done, lambda path, metrics=metrics: path.write_text(json.dumps(metrics, indent=4)))
+            _write(done, json.dumps(metrics, indent=4))
         results[name] = json.loads(done.read_text())
-        table = ablation_table(results)
-        write_atomically(output / "ablation.md", lambda path, table=table: path.write_text(table))
-        content = json.dumps({"epochs": epochs, "seed": seed, "results": results}, indent=4)
-        write_atomically(output / "ablation.json", lambda path, content=content: path.write_text(content))
+        _write(output / "ablation.md", ablation_table(results))
+        _write(output / "ablation.json", json.dumps({"epochs": epochs, "seed": seed, "results": results}, indent=4))
     return results
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def _command(

@@ -38,10 +38,12 @@ __all__ = ["benchmark"]
 
 WHITE = 254.5 / 255
 
+Method = Callable[[torch.Tensor, dict], torch.Tensor]
+
 
 def _methods(
     folders: Mapping[str, str | os.PathLike], weights: str | os.PathLike, classical: bool
-) -> dict[str, Callable[[torch.Tensor, dict], torch.Tensor]]:
+) -> dict[str, Method]:
     """Name to a function of the pair (1, 2, H, W) and its entry in the data list that returns (1, 1, H, W)."""
     fuser = load(weights)
     rules = {**(FUSION_RULES if classical else {"Average": FUSION_RULES["Average"]}), **DEGENERATE_RULES}
@@ -52,12 +54,18 @@ def _methods(
     def ours(image: torch.Tensor, item: dict) -> torch.Tensor:
         return torch.from_numpy(fuser.run(image[:, 0].numpy(), image[:, 1].numpy()))[:, None]
 
-    methods: dict[str, Callable[[torch.Tensor, dict], torch.Tensor]] = {OURS: ours}
-    for name, folder in folders.items():
-        methods[name] = lambda image, item, folder=Path(folder): read_fused(folder, item, image.shape[2:])[None]
-    for name, rule in rules.items():
-        methods[name] = lambda image, item, rule=rule: rule(image)
+    methods: dict[str, Method] = {OURS: ours}
+    methods.update({name: _from_folder(Path(folder)) for name, folder in folders.items()})
+    methods.update({name: _from_rule(rule) for name, rule in rules.items()})
     return methods
+
+
+def _from_folder(folder: Path) -> Method:
+    return lambda image, item: read_fused(folder, item, image.shape[2:])[None]
+
+
+def _from_rule(rule: Callable[[torch.Tensor], torch.Tensor]) -> Method:
+    return lambda image, item: rule(image)
 
 
 def benchmark(
@@ -107,8 +115,8 @@ def benchmark(
         task = item[SourceKeys.TASK.value]
         image = torch.cat([pair[SourceKeys.SOURCE_A.value], pair[SourceKeys.SOURCE_B.value]])[None]
         fused = {name: function(image, item) for name, function in functions.items()}
-        sources = [image[:, i : i + 1].expand(len(fused), -1, -1, -1) for i in range(2)]
-        values = fusion_metrics(torch.cat(list(fused.values())), *sources)
+        source_a, source_b = (image[:, i : i + 1].expand(len(fused), -1, -1, -1) for i in range(2))
+        values = fusion_metrics(torch.cat(list(fused.values())), source_a, source_b)
         table = torch.stack([v[:, 0] for v in values.values()], dim=1).tolist()
         sources_white = (image >= WHITE).any(dim=1, keepdim=True)
         for (name, picture), row in zip(fused.items(), table, strict=True):

@@ -86,7 +86,8 @@ class FixedFusionLoss(_Loss):
             "share/intensity_a": weights.intensity[:, 0].mean().item(),
             "share/structure_a": weights.structure[:, 0].mean().item(),
         }
-        groups = {"": slice(None), **{f"_{t}": [i for i, task in enumerate(tasks) if task == t] for t in set(tasks)}}
+        groups = {"": list(range(len(terms)))}
+        groups.update({f"_{t}": [i for i, task in enumerate(tasks) if task == t] for t in set(tasks)})
         for name, term in zip(TERM_NAMES, terms.mean(dim=0), strict=True):
             values[f"term/{name}"] = term.item()
         for group, rows in sorted(groups.items()):

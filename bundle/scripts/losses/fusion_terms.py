@@ -64,8 +64,8 @@ class LossWeights:
 
     def repeat(self, times: int) -> LossWeights:
         """Return the weights for ``times`` fused images of each pair, pairs repeated as a whole."""
-        shares = [x.repeat(times, 1, 1, 1) for x in (self.intensity, self.structure)]
-        return LossWeights(*shares, self.terms.repeat(times, 1))
+        intensity, structure = (x.repeat(times, 1, 1, 1) for x in (self.intensity, self.structure))
+        return LossWeights(intensity, structure, self.terms.repeat(times, 1))
 
 
 def _mean(x: torch.Tensor) -> torch.Tensor:

@@ -47,8 +47,8 @@ def laplacian_pyramid(image: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, 1, H, W) in [0, 1].
 
-    Reference: Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Trans. Commun. 1983,
-    doi 10.1109/TCOM.1983.1095851. Departure: levels are expanded bilinearly.
+    Reference: Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Transactions on
+    Communications 1983, doi 10.1109/TCOM.1983.1095851. Departure: levels are expanded bilinearly.
     """
     levels = [image]
     for _ in range(PYRAMID_LEVELS):
