@@ -94,6 +94,7 @@ def test_mlflow_on_request(tmp_path, harvard_like):
     benchmark(harvard_like, tmp_path / "out", tasks=["PET-MRI"], classical=False, pairs=1, tracking_uri=uri)
     run = mlflow.search_runs(experiment_names=["mmif_amin"]).iloc[0]
     assert f"metrics.PET-MRI/{OURS}/VIF" in run.index
+    assert len(list((tmp_path / "mlruns").rglob("benchmark.html"))) == 1
 
 
 CLICKS = """

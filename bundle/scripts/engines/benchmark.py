@@ -36,6 +36,7 @@ mlflow, _ = optional_import("mlflow", descriptor="{}: install it with `pip insta
 
 __all__ = ["benchmark"]
 
+EXPERIMENT = "mmif_amin"
 WHITE = 254.5 / 255
 
 Method = Callable[[torch.Tensor, dict], torch.Tensor]
@@ -213,9 +214,13 @@ def _as_json(result: BenchmarkResult) -> dict:
 
 
 def _log(result: BenchmarkResult, output: Path, tracking_uri: str) -> None:
-    """Log means, ranks, tables and report to MLflow, one run."""
+    """Log means, ranks, tables and report to MLflow, one run; artifacts go beside an SQLite store."""
     mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment("mmif_amin")
+    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        database = tracking_uri.removeprefix("sqlite:///")
+        beside = (Path(database).resolve().parent / "mlruns").as_uri() if database != tracking_uri else None
+        mlflow.create_experiment(EXPERIMENT, artifact_location=beside)
+    mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name="benchmark"):
         for task, found in result.tasks.items():
             for name, means in found.means.items():
