@@ -82,6 +82,14 @@ def test_a_missing_image_is_named_before_anything_is_written(tmp_path, harvard_l
     assert not (tmp_path / "other").exists()
 
 
+def test_an_image_of_another_size_is_named_before_anything_is_written(tmp_path, harvard_like, maximum_folder):
+    last = sorted(maximum_folder.rglob("*.png"))[-1]
+    Image.new("L", (10, 10), 50).save(last)
+    with pytest.raises(InputError, match="expected the size of its sources"):
+        benchmark(harvard_like, tmp_path / "other", {"Mine": maximum_folder})
+    assert not (tmp_path / "other").exists()
+
+
 def test_names_of_the_benchmark_cannot_be_taken(tmp_path, harvard_like, maximum_folder):
     with pytest.raises(InputError, match="is the benchmark's own"):
         benchmark(harvard_like, tmp_path / "other", {"Max": maximum_folder})

@@ -99,14 +99,19 @@ def benchmark(
             written then.
     """
     items = fusion_datalist(dataset_dir, split, tasks)
-    for name, folder in (methods or {}).items():
+    folders = dict(methods or {})
+    for name, folder in folders.items():
         if not Path(folder).is_dir():
             raise InputError(f"--method {name}={folder}: expected a folder of fused images, found none.")
         for item in items:
             find_fused(folder, item)
-    functions = _methods(methods or {}, weights, classical)
+    functions = _methods(folders, weights, classical)
     output = Path(output_dir)
     loader = LoadSourced(color_key="color")
+    for item in items if folders else ():
+        size = loader(item)[SourceKeys.SOURCE_A.value].shape[1:]
+        for folder in folders.values():
+            read_fused(folder, item, size)
     shown = _shown(items, pairs)
     rows: dict[str, dict[str, list[list[float]]]] = {}
     white: dict[str, dict[str, list[float]]] = {}
@@ -124,9 +129,9 @@ def benchmark(
             rows.setdefault(task, {}).setdefault(name, []).append(row)
             clipped = ((picture >= WHITE) & ~sources_white).float().mean().item()
             white.setdefault(task, {}).setdefault(name, []).append(clipped)
-            if name not in (methods or {}):
-                folder = output / "fused" / name.replace(" ", "_") / task
-                write_image(folder / f"{item[SourceKeys.NAME.value]}.png", picture[0].numpy())
+            if name not in folders:
+                target = output / "fused" / name.replace(" ", "_") / task
+                write_image(target / f"{item[SourceKeys.NAME.value]}.png", picture[0].numpy())
         if number in shown:
             gray = {name: picture[0, 0].numpy() for name, picture in fused.items()}
             color = np.asarray(pair["color"])
