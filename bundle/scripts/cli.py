@@ -1,4 +1,4 @@
-"""The command ``mmif-amin``: fuse, train, evaluate, benchmark, ablation, demo, info.
+"""The command ``mmif-amin``: fuse, batch, view, train, evaluate, benchmark, ablation, demo, info.
 
 Heavy imports wait until a command needs them.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import json
 import sys
 import warnings
@@ -21,27 +20,37 @@ __all__ = ["main"]
 
 CONFIGS = Path(BUNDLE_ROOT) / "configs"
 BAD_INPUT = 2
+SOME_FAILED = 3
 DESCRIPTION = "Fuse two medical images of one patient (MRI with CT, PET or SPECT) into one. Not for diagnostic use."
 
 
 def fuse(args: argparse.Namespace) -> int:
-    """Fuse two files, or two folders of same-named files."""
+    """Fuse two pictures, two folders of same-named files, or the two volumes of a study."""
     from .data.datalist import folder_pairs, modalities_of
+    from .data.study import Study, is_volume
     from .inferers.fuser import DEFAULT_WEIGHTS, load
     from .utils.checks import InputError
-    from .utils.image_io import is_nifti
 
     source_a, source_b, output = Path(args.source_a), Path(args.source_b), Path(args.output)
+    for source in (source_a, source_b):
+        if not source.exists():
+            raise InputError(f"{source}: expected an image, a volume or a folder, found nothing there.")
+    volumes = [is_volume(source_a), is_volume(source_b)]
+    if all(volumes):
+        return _fuse_study(args)
+    if any(volumes):
+        raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
+    args.task = args.task or "CT-MRI"
     modalities_of(args.task)
     if source_a.is_dir() and source_b.is_dir():
         if output.exists() and not output.is_dir():
             raise InputError(f"{output}: expected a folder for the fused images of two folders, found a file.")
-        jobs = []
-        for pair in folder_pairs(source_a, source_b, args.task):
-            suffix = ".nii.gz" if is_nifti(pair["source_b"]) else ".png"
-            jobs.append((Path(pair["source_a"]), Path(pair["source_b"]), output / f"{pair['name']}{suffix}"))
+        pairs = folder_pairs(source_a, source_b, args.task)
+        if all(is_volume(pair["source_b"]) for pair in pairs):
+            return _fuse_studies([Study(pair["source_a"], pair["source_b"], pair["name"]) for pair in pairs], args)
+        jobs = [(Path(pair["source_a"]), Path(pair["source_b"]), output / f"{pair['name']}.png") for pair in pairs]
     else:
-        if source_a.is_dir() != source_b.is_dir() and source_a.exists() and source_b.exists():
+        if source_a.is_dir() != source_b.is_dir():
             raise InputError(f"{source_a} and {source_b}: expected two files or two folders, got one of each.")
         if output.is_dir():
             raise InputError(f"{output}: expected a file name for the fused image, found a folder.")
@@ -55,6 +64,66 @@ def fuse(args: argparse.Namespace) -> int:
             print(path)
         return 0
     return _fuse_many(fuser, jobs, args)
+
+
+def _study_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Overrides of ``inference_volume.json`` that a command's options stand for."""
+    options = {
+        "register": args.register,
+        "time_limit": args.time_limit,
+        "grid": args.grid,
+        "ct_window": args.ct_window,
+        "functional_max": args.functional_max,
+        "colormap": args.colormap,
+        "axes": args.axes,
+        "dicom": args.dicom,
+        "loss_map": args.loss_map,
+        "device": f"$torch.device('{args.device}')",
+    }
+    return {**options, **({"ckpt_path": args.weights} if args.weights else {})}
+
+
+def _fuse_study(args: argparse.Namespace) -> int:
+    """Fuse two volumes with ``inference_volume.json``."""
+    from .data.study import Study
+    from .engines.studies import fuse_study
+    from .utils.checks import InputError
+
+    if args.gray:
+        raise InputError("--gray: volumes are written in gray and, with PET or SPECT, in colour too. Leave it out.")
+    study = Study(args.source_a, args.source_b, task=args.task, series_a=args.series_a, series_b=args.series_b)
+    for line in fuse_study(study, args.output, _study_options(args)):
+        print(line)
+    return 0
+
+
+def batch(args: argparse.Namespace) -> int:
+    """Fuse many studies; a bad one does not stop the others."""
+    from .data.study import find_studies
+
+    return _fuse_studies(find_studies(args.studies), args)
+
+
+def _fuse_studies(studies: Sequence[Any], args: argparse.Namespace) -> int:
+    """Fuse studies into folders of their names."""
+    from .engines.studies import fuse_studies
+
+    failed, report = fuse_studies(studies, args.output, args.task, _study_options(args))
+    print(f"{len(studies) - failed} of {len(studies)} studies fused into {args.output}; report: {report}")
+    return SOME_FAILED if failed else 0
+
+
+def view(args: argparse.Namespace) -> int:
+    """Make the page that shows a fused study, and open it."""
+    import webbrowser
+
+    from .reports.study_view import write_study_view
+
+    page = write_study_view(args.folder, args.html)
+    print(page)
+    if args.html is None:
+        webbrowser.open(page.resolve().as_uri())
+    return 0
 
 
 def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argparse.Namespace) -> int:
@@ -75,13 +144,12 @@ def _fuse_many(fuser: Any, jobs: Sequence[tuple[Path, Path, Path]], args: argpar
 
 
 def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespace) -> list[Path]:
-    """Read two sources, fuse and write them, with their loss map if it is asked for; returns what was written."""
-    import numpy as np
-
+    """Read two pictures, fuse and write them, with their loss map if it is asked for; returns what was written."""
     from .data.datalist import modalities_of
+    from .inferers.loss_map import loss_maps, write_loss_figure
     from .utils.checks import InputError
     from .utils.color import colorize
-    from .utils.image_io import read_source, write_image, write_nifti
+    from .utils.image_io import read_source, write_atomically, write_image
 
     source_a, source_b, output = job
     structural, other = modalities_of(args.task)
@@ -91,51 +159,15 @@ def _fuse_pair(fuser: Any, job: tuple[Path, Path, Path], args: argparse.Namespac
             f"{source_a} and {source_b}: expected the same size, got {a.gray.shape[1:]} and {b.gray.shape[1:]}. "
             "Register and resample them first."
         )
-    if a.affine is None or b.affine is None:
-        if a.gray.ndim != 3:
-            raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
-        fused = fuser.run(a.gray, b.gray)
-        write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
-        return [output, *(_write_loss(output, (fused, a.gray, b.gray)) if args.loss_map else [])]
-    if not np.allclose(a.affine, b.affine, atol=1e-3):
-        raise InputError(
-            f"{source_a} and {source_b}: expected the same geometry, the affines differ by up to "
-            f"{np.abs(a.affine - b.affine).max():.3g}. Register and resample them first."
-        )
-    from tqdm import tqdm
-
-    with tqdm(total=a.gray.shape[3], desc=output.name, unit="slice", leave=False) as bar:
-        fused = fuser.fuse_volume(a.gray[0], b.gray[0], bar.update)
-    write_nifti(output, fused[None], a.affine)
+    fused = fuser.run(a.gray, b.gray)
+    write_image(output, colorize(fused, b.rgb) if b.rgb is not None and not args.gray else fused)
     if not args.loss_map:
         return [output]
-    fused, gray_a, gray_b = (np.moveaxis(volume, 2, 0) for volume in (fused, a.gray[0], b.gray[0]))
-    return [output, *_write_loss(output, (fused, gray_a, gray_b), a.affine)]
-
-
-def _write_loss(output: Path, stacks: tuple[Any, Any, Any], affine: Any = None) -> list[Path]:
-    """Write what was lost: a picture of the middle image, a summary, and the maps of volumes.
-
-    ``stacks`` are the fused images, source A and source B, (B, H, W) each.
-    """
-    import numpy as np
-
-    from .inferers.loss_map import loss_maps, write_loss_figure
-    from .utils.image_io import write_atomically, write_nifti
-
-    fused, source_a, source_b = stacks
-    maps, lost = loss_maps(*stacks)
-    stem = output.with_name(output.name.removesuffix(".gz").rpartition(".")[0])
-    middle = len(fused) // 2
-    images = [source_a[middle], source_b[middle], fused[middle]]
-    paths = [stem.with_name(f"{stem.name}_loss.png"), stem.with_name(f"{stem.name}_loss.json")]
-    write_loss_figure(paths[0], images, maps[:, middle], lost)
+    maps, lost = loss_maps(fused, a.gray, b.gray)
+    paths = [output, output.with_name(f"{output.stem}_loss.png"), output.with_name(f"{output.stem}_loss.json")]
+    write_loss_figure(paths[1], [a.gray[0], b.gray[0], fused[0]], maps[:, 0], lost)
     facts = {"fused": output.name, "lost_of_source_a": lost[0], "lost_of_source_b": lost[1]}
-    write_atomically(paths[1], lambda path: path.write_text(json.dumps(facts, indent=4) + "\n"))
-    if affine is not None:
-        for name, volume in zip("ab", maps, strict=True):
-            paths.append(stem.with_name(f"{stem.name}_loss_{name}.nii.gz"))
-            write_nifti(paths[-1], np.moveaxis(volume, 0, 2)[None], affine)
+    write_atomically(paths[2], lambda path: path.write_text(json.dumps(facts, indent=4) + "\n"))
     return paths
 
 
@@ -164,48 +196,23 @@ def _literal(word: str) -> Any:
         return {"true": True, "false": False, "null": None}.get(word, word)
 
 
-def _run_config(files: Sequence[Path], run_id: str, overrides: dict[str, Any]) -> None:
-    """Run a MONAI ConfigWorkflow with overrides, each of which must name something in the config."""
-    from monai.bundle import ConfigParser, ConfigWorkflow
-
-    from .utils.checks import InputError
-
-    paths = [str(path) for path in files]
-    for path in paths:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: expected a config file, found nothing there.")
-    parser = ConfigParser()
-    parser.read_config(paths)
-    known = parser.get()
-    for key in overrides:
-        node: Any = known
-        for part in key.split("#"):
-            index = int(part) if isinstance(node, list) and part.isdigit() else part
-            try:
-                node = node[index]
-            except (KeyError, IndexError, TypeError):
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f" Did you mean --{near[0]}?" if near else f" The config has: {', '.join(sorted(known))}."
-                raise InputError(f"--{key}: no such key in {Path(paths[-1]).name}.{hint}") from None
-    workflow = ConfigWorkflow(config_file=paths, workflow_type="train", run_id=run_id, **overrides)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-
-
 def train(args: argparse.Namespace) -> int:
     """Train with ``train.json``; other words are overrides of it."""
+    from .engines.workflow import run_config
+
     overrides = {"output_dir": "runs/train", **_overrides(args.overrides)}
-    _run_config([CONFIGS / "train.json", *map(Path, args.config_file)], "run", overrides)
+    run_config([CONFIGS / "train.json", *map(Path, args.config_file)], "run", overrides)
     print(f"best weights, log and pictures: {overrides['output_dir']}")
     return 0
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Evaluate weights, or another method's fused images."""
+    from .engines.workflow import run_config
+
     overrides = {"output_dir": "runs/evaluate", **_overrides(args.overrides)}
     if args.fused is None:
-        _run_config([CONFIGS / "train.json", CONFIGS / "evaluate.json", *map(Path, args.config_file)], "run", overrides)
+        run_config([CONFIGS / "train.json", CONFIGS / "evaluate.json", *map(Path, args.config_file)], "run", overrides)
     else:
         from .engines.evaluate_fused import evaluate_fused
         from .utils.checks import InputError
@@ -335,27 +342,53 @@ def _version() -> str:
     return json.loads((CONFIGS / "metadata.json").read_text())["version"]
 
 
+def _add_study_options(sub: argparse.ArgumentParser) -> None:
+    """Options of the commands that fuse volumes; most of them mean nothing for pictures."""
+    sub.add_argument("--task", help="modalities of B and A, such as PET-MRI [what DICOM and HU say; pictures: CT-MRI]")
+    sub.add_argument(
+        "--loss-map", action="store_true", help="also map what of each source the fused image does not hold"
+    )
+    sub.add_argument("--register", default="auto", help="auto (if not yet aligned), none, rigid or affine [auto]")
+    sub.add_argument("--time-limit", type=float, default=300, metavar="S", help="of the registration, seconds [300]")
+    sub.add_argument("--grid", default="reference", help="voxels: reference (A), finest, or a size in mm [reference]")
+    sub.add_argument("--ct-window", default="head", help="head (-20 to 180 HU), brain, soft or bone [head]")
+    sub.add_argument(
+        "--functional-max", type=float, metavar="VALUE", help="PET, SPECT: value that is white [99.5th percentile]"
+    )
+    sub.add_argument("--colormap", default="hot", help="of PET and SPECT: hot, inferno or pet-rainbow [hot]")
+    sub.add_argument("--axes", default="best", choices=["best", "all"], help="cut across one axis or all three [best]")
+    sub.add_argument("--dicom", action="store_true", help="also write DICOM series; A must be DICOM")
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mmif-amin", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mmif-amin {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    sub = commands.add_parser("fuse", help="fuse two images or volumes, or two folders of them", allow_abbrev=False)
-    sub.add_argument("source_a", metavar="A", help="structural image (MRI): PNG, JPEG, TIFF, BMP or NIfTI; or a folder")
-    sub.add_argument("source_b", metavar="B", help="CT, PET or SPECT of the same size; or a folder with the same names")
-    sub.add_argument("-o", "--output", required=True, metavar="OUT", help="fused image, or a folder for two folders")
-    sub.add_argument("--gray", action="store_true", help="write luminance only, also where B is a colour image")
+    sub = commands.add_parser("fuse", help="fuse two images, volumes or folders of images", allow_abbrev=False)
+    sub.add_argument("source_a", metavar="A", help="structural image (MRI): picture, NIfTI, DICOM folder; or a folder")
+    sub.add_argument("source_b", metavar="B", help="CT, PET or SPECT; or a folder with the same names")
     sub.add_argument(
-        "--task",
-        default="CT-MRI",
-        help="modalities of B and A, such as PET-MRI; decides how 16-bit images and volumes are scaled [CT-MRI]",
+        "-o", "--output", required=True, metavar="OUT", help="fused image; folder for volumes and for two folders"
     )
-    sub.add_argument(
-        "--loss-map", action="store_true", help="also map what of each source the fused image does not hold: OUT_loss.*"
-    )
-    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
-    sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+    sub.add_argument("--gray", action="store_true", help="pictures: luminance only, also where B is a colour image")
+    _add_study_options(sub)
+    sub.add_argument("--series-a", metavar="UID", help="DICOM: SeriesInstanceUID or number of A [the MR series]")
+    sub.add_argument("--series-b", metavar="UID", help="DICOM: the same for B [the series of its modality]")
     sub.set_defaults(run=fuse)
+
+    sub = commands.add_parser("batch", help="fuse many studies, resumable", allow_abbrev=False)
+    sub.add_argument("studies", metavar="STUDIES", help="folder with one folder a study, or a CSV table")
+    sub.add_argument("-o", "--output", required=True, metavar="OUT", help="folder: one folder a study, and batch.csv")
+    _add_study_options(sub)
+    sub.set_defaults(run=batch)
+
+    sub = commands.add_parser("view", help="look at a fused study in a browser", allow_abbrev=False)
+    sub.add_argument("folder", metavar="OUT", help="folder that fuse made of two volumes")
+    sub.add_argument("--html", metavar="FILE", help="write the page there and do not open it [OUT/view.html]")
+    sub.set_defaults(run=view)
 
     for name, run, text in (
         ("train", train, "train; --KEY VALUE overrides any key of train.json"),
@@ -429,7 +462,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after the program's name. Defaults to those of the process.
 
     Returns:
-        0, or 2 where an input could not be used.
+        0, 2 where an input could not be used, or 3 where some studies of a batch failed.
     """
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
@@ -444,7 +477,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         cause = _bad_input(error)
-        if cause is None and not (args.command == "fuse" and isinstance(error, ValueError)):
+        if cause is None and not (args.command in ("fuse", "batch", "view") and isinstance(error, ValueError)):
             raise
         print(f"mmif-amin: error: {cause or error}", file=sys.stderr)
         return BAD_INPUT

@@ -118,10 +118,10 @@ def test_fuse_writes_picture_and_summary(tmp_path):
 
 
 def test_fuse_writes_maps_of_volumes(tmp_path):
-    sample, out = BUNDLE / "sample_data", tmp_path / "f.nii.gz"
+    sample, out = BUNDLE / "sample_data", tmp_path / "out"
     words = ["fuse", sample / "t1.nii.gz", sample / "ct.nii.gz", "-o", out, "--loss-map"]
     assert main([str(word) for word in words]) == 0
-    fused, lost = nibabel.load(out), nibabel.load(tmp_path / "f_loss_a.nii.gz")
+    fused, lost = nibabel.load(out / "fused.nii.gz"), nibabel.load(out / "loss_a.nii.gz")
     assert lost.shape == fused.shape
     assert np.allclose(lost.affine, fused.affine)
     assert 0 <= lost.get_fdata().min() <= lost.get_fdata().max() <= 1

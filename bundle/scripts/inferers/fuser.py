@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,12 +14,11 @@ from .. import BUNDLE_ROOT
 from ..networks.nets.mmif_amin import MMIFAMIN
 from ..utils.checks import InputError
 from ..utils.color import colorize, is_gray, luminance
+from .slices import MIN_SIZE, SliceFusionInferer
 
 __all__ = ["DEFAULT_WEIGHTS", "Fuser", "load"]
 
 DEFAULT_WEIGHTS = Path(BUNDLE_ROOT) / "models" / "model.pt"
-SLICES_AT_ONCE = 4
-MIN_SIZE = 16
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
@@ -110,29 +108,30 @@ class Fuser:
         return torch.from_numpy(np.ascontiguousarray(fused)) if as_tensor else fused  # type: ignore[return-value]
 
     def fuse_volume(
-        self, source_a: np.ndarray, source_b: np.ndarray, progress: Callable[[int], object] | None = None
+        self, source_a: np.ndarray, source_b: np.ndarray, affine: np.ndarray | None = None, progress: bool = False
     ) -> np.ndarray:
-        """Fuse two volumes slice by slice along the last axis.
+        """Fuse two volumes slice by slice; see :class:`SliceFusionInferer`.
 
         Args:
             source_a: structural volume, (X, Y, Z) in [0, 1].
             source_b: the other volume, same shape.
-            progress: called with the number of slices done since the last call. Defaults to None.
+            affine: (4, 4), voxel to world; decides across which axis. Defaults to None: across the last one.
+            progress: show a bar with the time left. Defaults to False.
 
         Returns:
             (X, Y, Z) float32 in [0, 1].
 
         Raises:
-            ValueError: When the shapes differ or a side is below 16 voxels.
+            ValueError: When the shapes differ.
+            InputError: When no axis leaves slices of 16 x 16 voxels.
         """
-        result = np.empty(source_a.shape, dtype=np.float32)
-        for start in range(0, source_a.shape[2], SLICES_AT_ONCE):
-            part = slice(start, start + SLICES_AT_ONCE)
-            a, b = (np.moveaxis(x[:, :, part], 2, 0) for x in (source_a, source_b))
-            result[:, :, part] = np.moveaxis(self.run(a, b), 0, 2)
-            if progress is not None:
-                progress(a.shape[0])
-        return result
+        if source_a.shape != source_b.shape:
+            raise ValueError(f"Both sources must have the same size, got {source_a.shape} and {source_b.shape}.")
+        volume = torch.from_numpy(np.stack([source_a, source_b])).to(self.device, torch.float32)
+        inferer = SliceFusionInferer(progress=progress)
+        with torch.inference_mode():
+            fused = inferer.fuse_volume(volume, self.network, np.eye(4) if affine is None else affine)
+        return fused[0].cpu().numpy()
 
 
 def load(weights: str | os.PathLike = DEFAULT_WEIGHTS, device: str | torch.device = "cpu") -> Fuser:

@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-__all__ = ["colorize", "is_gray", "luminance"]
+from .enums import ColorMap
+
+__all__ = ["apply_colormap", "colorize", "colormap_table", "is_gray", "luminance"]
+
+PET_PALETTE = "1.2.840.10008.1.5.2"  # well-known UID
 
 WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@cache
+def colormap_table(name: ColorMap | str) -> np.ndarray:
+    """Colours of a map from its lowest to its highest value.
+
+    Args:
+        name: ``"hot"`` and ``"inferno"`` are matplotlib's; ``"pet-rainbow"`` is DICOM's PET palette, whose luminance
+            does not rise throughout.
+
+    Returns:
+        (256, 3) float32 in [0, 1]; the first is black or nearly so.
+
+    Raises:
+        ValueError: When the name is not known.
+
+    Reference: DICOM PS3.6, annex B.1.1 (PET color palette).
+    """
+    if ColorMap(name) is ColorMap.PET_RAINBOW:
+        from pydicom.pixels import apply_color_lut
+
+        return apply_color_lut(np.arange(256, dtype=np.uint8)[None], palette=PET_PALETTE)[0].astype(np.float32) / 255
+    from matplotlib import colormaps
+
+    return colormaps[str(name)](np.arange(256))[:, :3].astype(np.float32)
+
+
+def apply_colormap(values: np.ndarray, name: ColorMap | str) -> np.ndarray:
+    """Colour a gray image.
+
+    Args:
+        values: (*spatial) in [0, 1].
+        name: see :func:`colormap_table`.
+
+    Returns:
+        (3, *spatial) float32 in [0, 1].
+    """
+    return np.moveaxis(colormap_table(name)[np.rint(values * 255).astype(np.uint8)], -1, 0)
 
 
 def luminance(rgb: np.ndarray) -> np.ndarray:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["LossTeaching", "Modality", "SourceKeys"]
+__all__ = [
+    "CTWindow",
+    "ColorMap",
+    "FusionGrid",
+    "LossTeaching",
+    "Modality",
+    "RegistrationKind",
+    "RegistrationStart",
+    "SourceKeys",
+]
 
 
 class SourceKeys(str, Enum):
@@ -37,6 +46,61 @@ class LossTeaching(str, Enum):
 
     REGRET = "regret"
     RECONSTRUCTION = "reconstruction"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class RegistrationKind(str, Enum):
+    """Family of transforms among which a registration looks."""
+
+    RIGID = "rigid"
+    AFFINE = "affine"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class RegistrationStart(str, Enum):
+    """Where a registration starts: the files' geometry, matching centres, or the best of them."""
+
+    BEST = "best"
+    GEOMETRY = "geometry"
+    CENTER_OF_MASS = "center_of_mass"
+    CENTER = "center"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class ColorMap(str, Enum):
+    """Colours of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
+
+    HOT = "hot"
+    INFERNO = "inferno"
+    PET_RAINBOW = "pet-rainbow"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class CTWindow(str, Enum):
+    """What of a CT's range becomes black to white."""
+
+    HEAD = "head"
+    BRAIN = "brain"
+    SOFT = "soft"
+    BONE = "bone"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class FusionGrid(str, Enum):
+    """Voxel grid on which two volumes are fused: that of source A, or its axes at the finer of both voxel sizes."""
+
+    REFERENCE = "reference"
+    FINEST = "finest"
 
     def __str__(self) -> str:
         return self.value

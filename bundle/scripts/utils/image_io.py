@@ -209,11 +209,11 @@ def write_image(path: str | os.PathLike, values: np.ndarray) -> Path:
 
 
 def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray) -> Path:
-    """Write a (1, X, Y, Z) volume as float32 NIfTI.
+    """Write a (1, X, Y, Z) volume as float32 NIfTI, or a (3, X, Y, Z) one as RGB NIfTI.
 
     Args:
         path: name ending in .nii or .nii.gz.
-        values: volume in [0, 1].
+        values: volume of real numbers; RGB as uint8.
         affine: voxel-to-world matrix, millimetres.
 
     Raises:
@@ -223,6 +223,12 @@ def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray)
 
     if not is_nifti(path):
         raise InputError(f"{path}: expected an output ending in {' or '.join(NIFTI_SUFFIXES)} for a volume.")
-    image = nibabel.Nifti1Image(values[0].astype(np.float32), affine)
-    image.header["descrip"] = b"MMIF-AMIN fused, not for diagnostic use"
+    if values.shape[0] == 3:
+        interleaved = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+        voxels = interleaved.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    else:
+        voxels = values[0].astype(np.float32, copy=False)
+    image = nibabel.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"MMIF-AMIN, not for diagnostic use"
     return write_atomically(path, lambda temporary: nibabel.save(image, temporary))

@@ -1,0 +1,189 @@
+"""Studies: the two volumes of one patient, from files, DICOM folders, a folder of studies or a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..utils.checks import InputError
+from ..utils.enums import Modality
+from ..utils.image_io import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti
+from .datalist import modalities_of
+from .dicom_reader import (
+    DICOM_MODALITIES,
+    is_dicom_folder,
+    list_series,
+    quiet_pydicom,
+    read_dicom_volume,
+    require,
+)
+from .volume import Volume, read_nifti_volume
+
+__all__ = ["Study", "find_studies", "is_volume", "patient_words", "read_study", "read_volume"]
+
+COLUMNS = ("name", "source_a", "source_b", "task", "series_a", "series_b")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The two volumes of one patient.
+
+    Args:
+        source_a: structural volume (MRI): a NIfTI file, a DICOM file or a folder of DICOM.
+        source_b: the other one (CT, PET, SPECT or MRI); may be the same folder.
+        name: of the output in a batch. Defaults to ``"study"``.
+        task: modalities of B and A, such as ``"PET-MRI"``. Defaults to None: what the files say.
+        series_a: SeriesInstanceUID or number of A's series in its folder. Defaults to None: chosen by modality.
+        series_b: the same for B. Defaults to None.
+    """
+
+    source_a: str
+    source_b: str
+    name: str = "study"
+    task: str | None = None
+    series_a: str | None = None
+    series_b: str | None = None
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Entry of a MONAI data list."""
+        return asdict(self)
+
+
+def is_volume(path: str | os.PathLike) -> bool:
+    """Whether a path holds a volume: a NIfTI or DICOM file, or a folder with DICOM in it."""
+    path = Path(path)
+    if is_nifti(path) or path.suffix.lower() in (".dcm", ".ima"):
+        return True
+    if path.is_file():
+        return path.suffix.lower() not in IMAGE_SUFFIXES and is_dicom_folder(path)
+    return path.is_dir() and is_dicom_folder(path)
+
+
+def read_volume(path: str | os.PathLike, modality: Modality | None = None, series: str | None = None) -> Volume:
+    """Read a NIfTI file, a DICOM file or one series of a DICOM folder.
+
+    Args:
+        path: file or folder.
+        modality: chooses among the series of a folder. Defaults to None.
+        series: SeriesInstanceUID or number, chooses among them too. Defaults to None.
+
+    Raises:
+        InputError: When it cannot be used; see ``read_nifti_volume`` and ``read_dicom_volume``.
+    """
+    return read_nifti_volume(path) if is_nifti(path) else read_dicom_volume(path, modality, series)
+
+
+def read_study(study: Study) -> tuple[Volume, Volume, str]:
+    """Read both volumes and settle their modalities.
+
+    Returns:
+        Volume A, volume B, and the task, such as ``"PET-MRI"``.
+
+    Raises:
+        InputError: When a volume cannot be used, a file says another modality than the task, or none is known.
+    """
+    wanted_a, wanted_b = modalities_of(study.task) if study.task else (Modality.MRI, None)
+    a = read_volume(study.source_a, wanted_a if study.series_a is None else None, study.series_a)
+    series_b = study.series_b or (_only_other_series(study.source_b) if study.task is None else None)
+    b = read_volume(study.source_b, wanted_b if series_b is None else None, series_b)
+    if study.task is None:
+        if b.modality is None:
+            raise InputError("Source B is a file that does not say its modality. Name it, such as --task PET-MRI.")
+        wanted_a, wanted_b = a.modality or Modality.MRI, b.modality
+        if wanted_a is not Modality.MRI and wanted_b is Modality.MRI:
+            raise InputError(f"Expected the MRI as source A, got {wanted_a} as A and MRI as B. Swap the two.")
+    for name, volume, wanted in (("A", a, wanted_a), ("B", b, wanted_b)):
+        if volume.modality is not None and volume.modality is not wanted:
+            raise InputError(
+                f"Source {name}: expected {wanted}, the file says {volume.modality}. Swap the two, or name the right "
+                "modalities with --task OTHER-STRUCTURAL."
+            )
+    return a, b, f"{wanted_b}-{wanted_a}"
+
+
+def _only_other_series(path: str) -> str | None:
+    """UID of the one series of a DICOM folder that is CT, PET or SPECT; None where there is none, or more."""
+    if is_nifti(path) or not Path(path).is_dir():
+        return None
+    others = [DICOM_MODALITIES[modality] for modality in (Modality.CT, Modality.PET, Modality.SPECT)]
+    found = [series.uid for series in list_series(path) if series.modality in others and not series.localizer]
+    return found[0] if len(found) == 1 else None
+
+
+def patient_words(path: str | os.PathLike) -> set[str]:
+    """Words that name the patient of a DICOM file or folder: name and id, lower case, letters and digits only.
+
+    Empty for NIfTI. Words below three letters are left out: they are in every name.
+    """
+    if is_nifti(path):
+        return set()
+    try:
+        file = list_series(path)[0].files[0]
+    except (InputError, IndexError):  # what cannot be read names nobody, and is refused later
+        return set()
+    with quiet_pydicom():
+        header = require("pydicom").dcmread(file, stop_before_pixels=True, specific_tags=["PatientName", "PatientID"])
+    text = f"{header.get('PatientName', '')} {header.get('PatientID', '')}".lower()
+    return {word for word in re.split(r"[\W_]+", text) if len(word) >= 3}
+
+
+def find_studies(path: str | os.PathLike) -> list[Study]:
+    """Studies of a batch.
+
+    Args:
+        path: a CSV table with the columns ``source_a``, ``source_b`` and, if wanted, ``name``, ``task``, ``series_a``,
+            ``series_b`` (paths relative to it); or a folder with one folder for each study. In such a folder lie two
+            NIfTI files, ``a.nii.gz`` and ``b.nii.gz`` (or ``source_a``, ``source_b``), two folders ``a`` and ``b``, or
+            DICOM of one MR and one other series.
+
+    Raises:
+        InputError: When nothing is there, a column is missing or unknown, or a name is given twice or is a path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        studies = [_folder_study(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
+    elif path.suffix.lower() == ".csv" and path.is_file():
+        studies = _table(path)
+    else:
+        raise InputError(f"{path}: expected a folder of studies or a .csv table, found nothing of the kind there.")
+    if not studies:
+        raise InputError(f"{path}: expected at least one study, found none.")
+    names = [study.name for study in studies]
+    odd = [name for name in names if Path(name).name != name]
+    if odd:
+        raise InputError(f"{path}: expected a plain name for each study, got '{odd[0]}'.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: expected each name once, '{twice[0]}' is there {names.count(twice[0])} times.")
+    return studies
+
+
+def _folder_study(folder: Path) -> Study:
+    sources = []
+    for letter in "ab":
+        names = [f"{stem}{suffix}" for stem in (letter, f"source_{letter}") for suffix in ("", *NIFTI_SUFFIXES)]
+        sources.append(next((folder / name for name in names if (folder / name).exists()), folder))
+    return Study(str(sources[0]), str(sources[1]), folder.name)
+
+
+def _table(path: Path) -> list[Study]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        fields = set(reader.fieldnames or ())
+        missing, unknown = {"source_a", "source_b"} - fields, fields - set(COLUMNS)
+        if missing or unknown:
+            raise InputError(
+                f"{path}: expected the columns source_a and source_b, and perhaps name, task, series_a, series_b; "
+                f"{'missing' if missing else 'unknown'}: {', '.join(sorted(map(str, missing or unknown)))}."
+            )
+        rows = [{key: value.strip() for key, value in row.items() if value and value.strip()} for row in reader]
+    studies = []
+    for number, row in enumerate(rows, start=1):
+        if not {"source_a", "source_b"} <= set(row):
+            raise InputError(f"{path}: row {number}: expected source_a and source_b, one of them is empty.")
+        sources = {key: str(path.parent / row.pop(key)) for key in ("source_a", "source_b")}
+        studies.append(Study(**{"name": f"study-{number:03d}", **row, **sources}))
+    return studies

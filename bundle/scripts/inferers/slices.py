@@ -1,0 +1,134 @@
+"""Fusion of volumes with a network for images, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from ..utils.checks import InputError
+
+__all__ = ["SliceFusionInferer", "best_axis"]
+
+MIN_SIZE = 16  # pixels, what the network needs
+PIXELS_AT_ONCE = 4 * 256 * 256
+ANISOTROPIC = 1.25  # a slice spacing above this many times the pixel spacing decides the axis
+
+
+def best_axis(shape: Iterable[int], affine: np.ndarray) -> int:
+    """Axis across which a volume is cut into slices.
+
+    The axis of thick slices where there is one, so that images are cut as they were measured; else the one nearest to
+    the long axis of the body, for axial images as in training; in both cases slices must have 16 pixels a side.
+
+    Args:
+        shape: of the volume, 3 sizes.
+        affine: (4, 4), voxel to world.
+
+    Raises:
+        InputError: When no axis leaves slices of 16 x 16 pixels.
+
+    Example:
+        >>> best_axis((64, 64, 20), np.diag([1.0, 1.0, 5.0, 1.0]))
+        2
+    """
+    shape = tuple(shape)
+    axes = [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIZE]
+    if not axes:
+        raise InputError(f"Expected a volume with slices of at least 16 x 16 pixels, got {shape}.")
+    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
+    spacing = np.linalg.norm(linear, axis=0)
+    thickest = max(axes, key=lambda axis: spacing[axis])
+    if spacing[thickest] > ANISOTROPIC * min(spacing):
+        return thickest
+    return max(axes, key=lambda axis: abs(linear[2, axis]) / spacing[axis])
+
+
+class SliceFusionInferer:
+    """Fuses volumes with a 2-D network, slice by slice, and images at once; an inferer for MONAI's engines.
+
+    Slices that are black in both sources are black by the network's law and are left out. Slices above ``patch_size``
+    are fused in overlapping patches, blended with Gaussian weights (MONAI's sliding window); whole slices are better,
+    because the network's attention looks at all of them.
+
+    Args:
+        axes: ``"best"`` cuts across one axis; ``"all"`` across all three and takes the mean, which is smoother from
+            slice to slice and takes three times as long. Defaults to ``"best"``.
+        patch_size: largest slice that is fused whole, pixels a side. Defaults to 768.
+        overlap: of patches. Defaults to 0.25.
+        progress: show a bar with the time left. Defaults to False.
+
+    Shape:
+        (B, 2, X, Y, Z) or (B, 2, H, W) in [0, 1]; returns (B, 1, ...) in [0, 1].
+
+    Raises:
+        ValueError: When ``axes`` is neither, or the input is not of that shape.
+        InputError: When a volume has no slices of 16 x 16 pixels.
+    """
+
+    def __init__(
+        self, axes: str = "best", patch_size: int = 768, overlap: float = 0.25, progress: bool = False
+    ) -> None:
+        if axes not in ("best", "all"):
+            raise ValueError(f"`axes` must be 'best' or 'all', got '{axes}'.")
+        self.axes = axes
+        self.patch_size = patch_size
+        self.overlap = overlap
+        self.progress = progress
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], *args: object, **kwargs: object
+    ) -> torch.Tensor:
+        """Fuse a batch."""
+        if inputs.ndim not in (4, 5) or inputs.shape[1] != 2:
+            raise ValueError(f"`inputs` must have shape (B, 2, H, W) or (B, 2, X, Y, Z), got {tuple(inputs.shape)}.")
+        image = inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
+        if inputs.ndim == 4:
+            return self._plane(image, network)
+        affine = getattr(inputs, "affine", torch.eye(4)).reshape(-1, 4, 4)[0].numpy()
+        return torch.stack([self.fuse_volume(volume, network, affine) for volume in image])
+
+    def fuse_volume(
+        self, volume: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], affine: np.ndarray
+    ) -> torch.Tensor:
+        """Fuse one volume.
+
+        Args:
+            volume: (2, X, Y, Z) in [0, 1].
+            network: takes (B, 2, H, W) and returns (B, 1, H, W).
+            affine: (4, 4), voxel to world.
+
+        Returns:
+            (1, X, Y, Z) in [0, 1].
+        """
+        from tqdm import tqdm
+
+        shape = volume.shape[1:]
+        best = best_axis(shape, affine)
+        axes = range(3) if self.axes == "all" else [best]
+        axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= MIN_SIZE]
+        result = torch.zeros((1, *shape), dtype=torch.float32, device=volume.device)
+        with tqdm(
+            total=sum(shape[axis] for axis in axes), desc="fusing", unit="slice", disable=not self.progress
+        ) as bar:
+            for axis in axes:
+                planes, out = volume.movedim(axis + 1, 0), result.movedim(axis + 1, 0)
+                count = max(1, PIXELS_AT_ONCE // planes[0, 0].numel())
+                for start in range(0, len(planes), count):
+                    part = planes[start : start + count]
+                    shown = part.flatten(1).amax(1) > 0
+                    if bool(shown.any()):
+                        fused = self._plane(part[shown].contiguous(), network)
+                        index = torch.arange(start, start + len(part), device=volume.device)[shown]
+                        out[index] += fused.float() / len(axes)
+                    bar.update(len(part))
+        return result
+
+    def _plane(self, planes: torch.Tensor, network: Callable) -> torch.Tensor:
+        if max(planes.shape[2:]) <= self.patch_size:
+            return network(planes)
+        from monai.inferers import sliding_window_inference
+
+        size = [min(self.patch_size, side) for side in planes.shape[2:]]
+        return sliding_window_inference(planes, size, 1, network, overlap=self.overlap, mode="gaussian")  # type: ignore

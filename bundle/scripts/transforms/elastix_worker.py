@@ -1,0 +1,130 @@
+"""Runs elastix in a process of its own: it can be stopped at a time limit, and its memory is given back.
+
+Not imported: :mod:`registration` starts it as a script, writes the name of a job file (``.npz``) on its standard input,
+one a line, and reads one line of JSON for each. It ends when its standard input does. ITK's registration classes take
+about ten seconds to load, so that one worker serves all registrations of a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import itk
+import numpy as np
+
+LEVELS_MM = (8.0, 4.0, 2.0, 1.0)  # smoothing of the pyramid, coarse to fine
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+PARAMETERS = {
+    "Metric": "AdvancedMattesMutualInformation",
+    "NumberOfHistogramBins": 32,
+    "NumberOfResolutions": len(LEVELS_MM),
+    "MaximumNumberOfIterations": 300,
+    "Optimizer": "AdaptiveStochasticGradientDescent",
+    "AutomaticParameterEstimation": "true",
+    "AutomaticScalesEstimation": "true",
+    "AutomaticTransformInitialization": "false",
+    "ImageSampler": "RandomCoordinate",
+    "NumberOfSpatialSamples": 4096,
+    "NewSamplesEveryIteration": "true",
+    "RequiredRatioOfValidSamples": 0.05,
+    "Interpolator": "LinearInterpolator",
+    "FixedImagePyramid": "FixedSmoothingImagePyramid",
+    "MovingImagePyramid": "MovingSmoothingImagePyramid",
+    "ErodeMask": "false",
+    "WriteResultImage": "false",
+}
+
+
+def _image(values: np.ndarray, affine: np.ndarray) -> object:
+    """ITK image of an (X, Y, Z) array with a RAS affine without shear."""
+    lps = RAS_TO_LPS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = itk.image_from_array(np.ascontiguousarray(values.T))
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
+    return image
+
+
+def _schedule(affine: np.ndarray) -> list[str]:
+    """Smoothing factors of each level and axis, in voxels, so that thick slices are smoothed less than thin ones."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return [str(max(1, round(level / size))) for level in LEVELS_MM for size in spacing]
+
+
+def _matrix(parameters: dict) -> np.ndarray:
+    """Matrix (4, 4), fixed to moving in LPS, of elastix's last transform."""
+    values = [float(x) for x in parameters["TransformParameters"]]
+    center = [float(x) for x in parameters["CenterOfRotationPoint"]]
+    if parameters["Transform"][0] == "EulerTransform":
+        transform = itk.Euler3DTransform[itk.D].New()
+        transform.SetCenter(center)
+        transform.SetRotation(*values[:3])
+        transform.SetTranslation(values[3:])
+        rotation, offset = itk.array_from_matrix(transform.GetMatrix()), np.array(list(transform.GetOffset()))
+    else:
+        rotation = np.array(values[:9]).reshape(3, 3)
+        offset = np.array(values[9:]) + center - rotation @ center
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, offset
+    return matrix
+
+
+def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
+    """Register from each start.
+
+    Args:
+        job: ``fixed``, ``fixed_affine``, ``mask`` (of the fixed image), ``moving``, ``moving_affine``, ``starts``
+            (N, 4, 4), fixed to moving in RAS, ``kind`` (``EulerTransform`` or ``AffineTransform``) and ``seed``.
+
+    Returns:
+        For each start from which elastix came to an end the matrix (4, 4), fixed to moving in RAS, as lists.
+
+    Raises:
+        RuntimeError: When it came to an end from no start.
+    """
+    fixed = _image(job["fixed"], job["fixed_affine"])
+    mask = _image(job["mask"].astype(np.uint8), job["fixed_affine"])
+    parameters = itk.ParameterObject.New()
+    values = parameters.GetDefaultParameterMap("rigid")
+    for name, value in {**PARAMETERS, "Transform": str(job["kind"]), "RandomSeed": int(job["seed"])}.items():
+        values[name] = [str(value)]
+    values["FixedImagePyramidSchedule"] = _schedule(job["fixed_affine"])
+    values["MovingImagePyramidSchedule"] = _schedule(job["moving_affine"])
+    parameters.AddParameterMap(values)
+    found, error = [], None
+    for start in job["starts"]:
+        moving = _image(job["moving"], np.linalg.inv(start) @ job["moving_affine"])
+        elastix = itk.ElastixRegistrationMethod.New(fixed, moving)
+        elastix.SetParameterObject(parameters)
+        elastix.SetFixedMask(mask)
+        elastix.SetLogToConsole(False)
+        try:
+            elastix.UpdateLargestPossibleRegion()
+        except RuntimeError as failure:  # too little overlap, no gradient
+            error = failure
+            continue
+        matrix = _matrix(dict(elastix.GetTransformParameterObject().GetParameterMap(0)))
+        found.append((start @ RAS_TO_LPS @ matrix @ RAS_TO_LPS).tolist())
+    if error is not None and not found:
+        raise error
+    return found
+
+
+def main() -> None:
+    """Answer jobs until standard input ends; what ITK itself prints goes nowhere."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for line in sys.stdin:
+        try:
+            with np.load(line.strip()) as job:
+                answer: dict[str, object] = {"matrices": register(dict(job))}
+        except Exception as error:  # elastix raises RuntimeError for all that goes wrong
+            answer = {"error": str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Makers of made-up DICOM files, valid part 10; pydicom only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    NuclearMedicineImageStorage,
+    PositronEmissionTomographyImageStorage,
+    generate_uid,
+)
+
+PATIENT_NAME = "DOE^JANE"
+PATIENT_ID = "PID-4711"
+SHAPE = (24, 20, 10)
+SPACING = (1.0, 1.5, 3.0)
+ORIGIN = (-11.0, -14.5, 20.0)
+AXIAL = ((1, 0, 0), (0, 1, 0))
+SAGITTAL = ((0, 1, 0), (0, 0, -1))
+OBLIQUE = ((0.8, 0.6, 0.0), (-0.36, 0.48, -0.8))
+SUV_TAGS: dict[str, Any] = {
+    "Units": "BQML",
+    "CorrectedImage": ["ATTN", "DECY", "SCAT"],
+    "DecayCorrection": "START",
+    "PatientWeight": 70,
+    "SeriesDate": "20240102",
+    "SeriesTime": "110000",
+    "AcquisitionDate": "20240102",
+    "AcquisitionTime": "110000",
+}
+SUV_DOSE = {
+    "RadionuclideTotalDose": 350e6,
+    "RadionuclideHalfLife": 6586.2,
+    "RadiopharmaceuticalStartTime": "100000",
+}
+SOP_CLASSES = {
+    "MR": MRImageStorage,
+    "CT": CTImageStorage,
+    "PT": PositronEmissionTomographyImageStorage,
+    "NM": NuclearMedicineImageStorage,
+}
+
+
+@dataclass
+class Phantom:
+    """What was written: files in slice order, stored values (X, Y, Z) and the true voxel-to-world matrix, RAS+ mm."""
+
+    files: list[Path]
+    stored: np.ndarray
+    affine: np.ndarray
+    series_uid: str
+
+
+def head(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    """A bright ellipsoid with a gradient and an off-center lesion, integers 0..1000, no two slices alike."""
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    values = np.where(x**2 + y**2 + z**2 < 1, 500 + 150 * x + 100 * y + 100 * z, 0)
+    values += 300 * np.exp(-((x - 0.3) ** 2 + (y + 0.2) ** 2 + (z - 0.1) ** 2) / 0.02)
+    values[0, 0] = np.arange(shape[2]) + 1
+    return values.clip(0, 1000).astype(np.uint16)
+
+
+def base_header(modality: str = "MR", **keywords: Any) -> Dataset:
+    """What each image of any modality has."""
+    header = Dataset()
+    header.SOPClassUID = SOP_CLASSES[modality]
+    header.SOPInstanceUID = generate_uid()
+    header.StudyInstanceUID = generate_uid(entropy_srcs=["study"])
+    header.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame of reference"])
+    header.PatientName, header.PatientID = PATIENT_NAME, PATIENT_ID
+    header.PatientBirthDate, header.PatientSex, header.AccessionNumber = "19700101", "F", "ACC-0815"
+    header.StudyDate, header.StudyTime, header.StudyID = "20240102", "090000", "1"
+    header.ReferringPhysicianName = ""
+    header.Modality = modality
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 16, 15, 0
+    for keyword, value in keywords.items():
+        setattr(header, keyword, value)
+    return header
+
+
+def save(path: Path, dataset: Dataset, stored: np.ndarray, syntax: str = ExplicitVRLittleEndian) -> Path:
+    """Write a dataset with pixels ([frames,] rows, columns); compressed where ``syntax`` says so."""
+    dataset.Rows, dataset.Columns = stored.shape[-2:]
+    dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if syntax != ExplicitVRLittleEndian:
+        dataset.compress(syntax, generate_instance_uid=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def directions(axes: Sequence[Sequence[float]]) -> np.ndarray:
+    """Row, column and normal, LPS, as columns."""
+    row, column = np.array(axes, dtype=np.float64)
+    return np.stack([row, column, np.cross(row, column)], axis=1)
+
+
+def write_series(
+    folder: Path,
+    shape: tuple[int, int, int] = SHAPE,
+    modality: str = "MR",
+    stored: np.ndarray | None = None,
+    axes: Sequence[Sequence[float]] = AXIAL,
+    spacing: tuple[float, float, float] = SPACING,
+    origin: tuple[float, float, float] = ORIGIN,
+    step: Sequence[float] | None = None,
+    per_slice: Callable[[int], dict[str, Any]] | None = None,
+    skip: Sequence[int] = (),
+    without: Sequence[str] = (),
+    syntax: str = ExplicitVRLittleEndian,
+    prefix: str = "IM",
+    **keywords: Any,
+) -> Phantom:
+    """Write one single-frame file a slice, with names that do not sort like the slices.
+
+    Args:
+        folder: where to, it is made.
+        shape: columns, rows, slices.
+        modality: ``"MR"``, ``"CT"`` (intercept -1024), ``"PT"`` (slope 0.5 + k / 10 of slice k) or ``"NM"``.
+        stored: integers (X, Y, Z) as they are stored. Defaults to ``head(shape)``.
+        axes: direction cosines of a row and a column, LPS.
+        spacing: of columns, rows and slices, mm.
+        origin: position of the first voxel, LPS mm.
+        step: from slice to slice, LPS mm. Defaults to the spacing along the normal.
+        per_slice: keywords of slice k.
+        skip: slices not to write.
+        without: keywords to leave out.
+        syntax: transfer syntax.
+        prefix: of the file names.
+        keywords: for all slices; they win over everything but ``per_slice``.
+    """
+    stored = head(shape) if stored is None else stored
+    cosines = directions(axes)
+    forward = cosines[:, 2] * spacing[2] if step is None else np.array(step, dtype=np.float64)
+    common: dict[str, Any] = {
+        "SeriesInstanceUID": generate_uid(),
+        "SeriesNumber": 1,
+        "SeriesDescription": f"{modality} phantom",
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+        "ImageOrientationPatient": [round(float(c), 12) for c in cosines[:, :2].T.ravel()],
+        "PixelSpacing": [spacing[1], spacing[0]],
+        "SliceThickness": 99.0,  # wrong on purpose: spacing is measured
+        "PixelRepresentation": int(stored.dtype.kind == "i"),
+    }
+    if modality == "CT":
+        common |= {"RescaleIntercept": -1024, "RescaleSlope": 1, "RescaleType": "HU", "KVP": 120}
+    common |= keywords
+    files = []
+    for k in range(stored.shape[2]):
+        if k in skip:
+            continue
+        own: dict[str, Any] = {
+            "InstanceNumber": k + 1,
+            "ImagePositionPatient": [round(float(c), 9) for c in np.array(origin) + k * forward],
+        }
+        if modality == "PT":
+            own |= {"RescaleIntercept": 0, "RescaleSlope": 0.5 + k / 10}
+        dataset = base_header(modality, **(common | own | (per_slice(k) if per_slice else {})))
+        for keyword in without:
+            delattr(dataset, keyword)
+        name = f"{prefix}{k * 701 % 1009:04d}"
+        files.append(save(folder / name, dataset, np.ascontiguousarray(stored[:, :, k].T), syntax))
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([cosines[:, 0] * spacing[0], cosines[:, 1] * spacing[1], forward, origin])
+    affine[:2] *= -1
+    return Phantom(files, stored, affine, common["SeriesInstanceUID"])
+
+
+def suv_dose(**keywords: Any) -> list[Dataset]:
+    """RadiopharmaceuticalInformationSequence with ``SUV_DOSE``; None takes a keyword away."""
+    item = Dataset()
+    for keyword, value in (SUV_DOSE | keywords).items():
+        if value is not None:
+            setattr(item, keyword, value)
+    return [item]
+
+
+def item_of(**keywords: Any) -> list[Dataset]:
+    """A sequence of one item."""
+    item = Dataset()
+    for keyword, value in keywords.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+def write_enhanced_mr(path: Path, order: Sequence[int] = tuple(range(SHAPE[2])), **keywords: Any) -> Phantom:
+    """One Enhanced MR file, oblique, its frames in ``order``, rescaled by 2 and -5."""
+    stored, cosines = head(), directions(OBLIQUE)
+    dataset = base_header("MR", SOPClassUID=EnhancedMRImageStorage, NumberOfFrames=len(order), SeriesNumber=1)
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.SharedFunctionalGroupsSequence = item_of(
+        PlaneOrientationSequence=item_of(ImageOrientationPatient=cosines[:, :2].T.ravel().round(12).tolist()),
+        PixelMeasuresSequence=item_of(PixelSpacing=[SPACING[1], SPACING[0]], SliceThickness=99),
+        PixelValueTransformationSequence=item_of(RescaleSlope=2, RescaleIntercept=-5, RescaleType="US"),
+    )
+    positions = [np.array(ORIGIN) + k * SPACING[2] * cosines[:, 2] for k in order]
+    dataset.PerFrameFunctionalGroupsSequence = [
+        item_of(PlanePositionSequence=item_of(ImagePositionPatient=p.round(9).tolist()))[0] for p in positions
+    ]
+    for keyword, value in keywords.items():
+        setattr(dataset, keyword, value)
+    save(path, dataset, np.ascontiguousarray(stored.T[list(order)]))
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([cosines * SPACING, ORIGIN])
+    affine[:2] *= -1
+    return Phantom([path], stored, affine, dataset.SeriesInstanceUID)
+
+
+def write_nuclear(path: Path, spacing: float | None = -3.0, kind: str = "RECON TOMO", **keywords: Any) -> Phantom:
+    """One NM file; a negative spacing stacks its frames against the normal."""
+    stored = head()
+    dataset = base_header("NM", NumberOfFrames=SHAPE[2], SeriesNumber=1, SliceThickness=3, **keywords)
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", kind, "EMISSION"]
+    dataset.PixelSpacing = [SPACING[1], SPACING[0]]
+    dataset.DetectorInformationSequence = item_of(
+        ImageOrientationPatient=[1, 0, 0, 0, 1, 0], ImagePositionPatient=list(ORIGIN)
+    )
+    if spacing:
+        dataset.SpacingBetweenSlices = spacing
+    save(path, dataset, np.ascontiguousarray(stored.T))
+    step = spacing or 3.0
+    affine = np.diag([-SPACING[0], -SPACING[1], abs(step), 1])
+    first = ORIGIN[2] + (step * (SHAPE[2] - 1) if step < 0 else 0)
+    affine[:3, 3] = -ORIGIN[0], -ORIGIN[1], first
+    return Phantom([path], stored[:, :, :: 1 if step > 0 else -1], affine, dataset.SeriesInstanceUID)
