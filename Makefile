@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test quick check fix bench clean
+.PHONY: setup demo test quick check fix bench bench-registration clean
 
 $(BIN)/.installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd bundle && ../$(BIN)/lint-imports --config ../setup.cfg
-	$(BIN)/codespell bundle/scripts bundle/docs tests README.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/codespell --skip '*/assets/*' bundle/scripts bundle/docs tests README.md CONTRIBUTING.md CHANGELOG.md
 	$(MAKE) quick
 
 fix: setup
@@ -37,6 +37,9 @@ fix: setup
 
 bench: setup
 	$(BIN)/python tests/benchmarks/bench.py
+
+bench-registration: setup
+	PYTHONPATH=bundle $(BIN)/python tests/benchmarks/bench_registration.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info

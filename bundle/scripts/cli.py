@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import BUNDLE_ROOT
+from .utils.enums import ColorMap, CTWindow, FusionGrid, RegistrationKind
 
 __all__ = ["main"]
 
@@ -68,6 +69,8 @@ def fuse(args: argparse.Namespace) -> int:
 
 def _study_options(args: argparse.Namespace) -> dict[str, Any]:
     """Overrides of ``inference_volume.json`` that a command's options stand for."""
+    from .inferers.fuser import load
+
     options = {
         "register": args.register,
         "time_limit": args.time_limit,
@@ -80,7 +83,10 @@ def _study_options(args: argparse.Namespace) -> dict[str, Any]:
         "loss_map": args.loss_map,
         "device": f"$torch.device('{args.device}')",
     }
-    return {**options, **({"ckpt_path": args.weights} if args.weights else {})}
+    if args.weights:
+        load(args.weights)  # refuses what is not weights of this network
+        options["ckpt_path"] = args.weights
+    return options
 
 
 def _fuse_study(args: argparse.Namespace) -> int:
@@ -342,20 +348,49 @@ def _version() -> str:
     return json.loads((CONFIGS / "metadata.json").read_text())["version"]
 
 
+def _positive(word: str) -> float:
+    value = float(word)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {word}")
+    return value
+
+
+def _grid(word: str) -> str | float:
+    try:
+        return str(FusionGrid(word))
+    except ValueError:
+        try:
+            return _positive(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected reference, finest or a size in mm, got {word}") from None
+
+
 def _add_study_options(sub: argparse.ArgumentParser) -> None:
     """Options of the commands that fuse volumes; most of them mean nothing for pictures."""
     sub.add_argument("--task", help="modalities of B and A, such as PET-MRI [what DICOM and HU say; pictures: CT-MRI]")
     sub.add_argument(
         "--loss-map", action="store_true", help="also map what of each source the fused image does not hold"
     )
-    sub.add_argument("--register", default="auto", help="auto (if not yet aligned), none, rigid or affine [auto]")
-    sub.add_argument("--time-limit", type=float, default=300, metavar="S", help="of the registration, seconds [300]")
-    sub.add_argument("--grid", default="reference", help="voxels: reference (A), finest, or a size in mm [reference]")
-    sub.add_argument("--ct-window", default="head", help="head (-20 to 180 HU), brain, soft or bone [head]")
     sub.add_argument(
-        "--functional-max", type=float, metavar="VALUE", help="PET, SPECT: value that is white [99.5th percentile]"
+        "--register",
+        default="auto",
+        choices=["auto", "none", *map(str, RegistrationKind)],
+        help="auto: rigid if not yet aligned [auto]",
     )
-    sub.add_argument("--colormap", default="hot", help="of PET and SPECT: hot, inferno or pet-rainbow [hot]")
+    sub.add_argument(
+        "--time-limit", type=_positive, default=300, metavar="S", help="of the registration, seconds [300]"
+    )
+    sub.add_argument(
+        "--grid",
+        default="reference",
+        type=_grid,
+        help="voxels: reference (A's), finest (of both), or a size in mm [reference]",
+    )
+    sub.add_argument("--ct-window", default="head", choices=[*map(str, CTWindow)], help="head is -20 to 180 HU [head]")
+    sub.add_argument(
+        "--functional-max", type=_positive, metavar="VALUE", help="PET, SPECT: value that is white [99.5th percentile]"
+    )
+    sub.add_argument("--colormap", default="hot", choices=[*map(str, ColorMap)], help="of PET and SPECT [hot]")
     sub.add_argument("--axes", default="best", choices=["best", "all"], help="cut across one axis or all three [best]")
     sub.add_argument("--dicom", action="store_true", help="also write DICOM series; A must be DICOM")
     sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")

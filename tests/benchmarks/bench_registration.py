@@ -79,9 +79,11 @@ def main() -> None:
             seconds.append(time.perf_counter() - began)
         e = np.array(errors or [np.nan])
         wrong = int((e >= SUCCESS).sum())
+        success = (e < SUCCESS).sum() / args.count
+        figures = [f"{x:.2f}" for x in (e.mean(), np.percentile(e, 95), e.max())]
+        times = [f"{np.median(seconds):.1f}", f"{max(seconds):.1f}"]
         print(
-            f"{name} | {args.count} | {e.mean():.2f} | {np.percentile(e, 95):.2f} | {e.max():.2f} | "
-            f"{(e < SUCCESS).sum() / args.count:.0%} | {refused} | {wrong} | {np.median(seconds):.1f} | {max(seconds):.1f}",
+            " | ".join([name, str(args.count), *figures, f"{success:.0%}", str(refused), str(wrong), *times]),
             flush=True,
         )
 

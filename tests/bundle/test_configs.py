@@ -18,8 +18,9 @@ from scripts.metrics.suite import METRIC_NAMES
 from ..conftest import BUNDLE
 
 CONFIGS = BUNDLE / "configs"
-TRAIN, EVALUATE, INFERENCE, MULTI_GPU, TWO_LEVEL = (
-    str(CONFIGS / f"{name}.json") for name in ("train", "evaluate", "inference", "multi_gpu_train", "train_two_level")
+TRAIN, EVALUATE, INFERENCE, VOLUME, MULTI_GPU, TWO_LEVEL = (
+    str(CONFIGS / f"{name}.json")
+    for name in ("train", "evaluate", "inference", "inference_volume", "multi_gpu_train", "train_two_level")
 )
 SMALL = {
     "epochs": 2,
@@ -50,7 +51,7 @@ def test_files_are_json_with_four_spaces(path):
     assert not re.search(r'"/(home|work|root|tmp|workspace)', text)
 
 
-@pytest.mark.parametrize("path", [TRAIN, INFERENCE], ids=["train", "inference"])
+@pytest.mark.parametrize("path", [TRAIN, INFERENCE, VOLUME], ids=["train", "inference", "inference_volume"])
 def test_properties_are_complete(path):
     workflow = ConfigWorkflow(config_file=path, workflow_type="train" if path == TRAIN else "infer")
     workflow.initialize()
@@ -67,8 +68,8 @@ def test_every_target_resolves():
 
 
 def test_training_and_inference_share_the_network():
-    definitions = [json.loads((CONFIGS / f"{name}.json").read_text())["network_def"] for name in ("train", "inference")]
-    assert definitions[0] == definitions[1]
+    train, *others = (json.loads(open(path).read())["network_def"] for path in (TRAIN, INFERENCE, VOLUME))
+    assert others == [train, train]
 
 
 @pytest.mark.parametrize("path", [EVALUATE, MULTI_GPU, TWO_LEVEL], ids=lambda path: path.split("/")[-1])

@@ -5,7 +5,6 @@ import re
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.data.study import Study, find_studies, is_volume, patient_words, read_study
 from scripts.utils.checks import InputError
 
@@ -69,6 +68,26 @@ def test_dicom_given_the_wrong_way_round(tmp_path):
     write_series(tmp_path / "mr", modality="MR")
     with pytest.raises(InputError, match="Source A: expected MRI, the file says CT|MR"):
         read_study(Study(str(tmp_path / "ct"), str(tmp_path / "mr"), task="CT-MRI"))
+
+
+@pytest.mark.parametrize(
+    ("task", "low", "outside", "expected"),
+    [
+        pytest.param("CT-MRI", -30.0, 0.0, -1000.0, id="brain cut out of a CT"),
+        pytest.param("MRI-MRI", -2.0, 0.0, -2.0, id="standardized MR"),
+        pytest.param("MRI-MRI", 5.0, 0.0, 0.0, id="black already"),
+    ],
+)
+def test_a_cut_out_background_becomes_black(tmp_path, task, low, outside, expected):
+    values = np.full((20, 20, 20), outside, np.float32)
+    values[4:16, 4:16, 4:16] = np.linspace(low, 60, 12**3).reshape(12, 12, 12)
+    values[10, 10, 10] = outside  # inside, it is tissue
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "b.nii.gz")
+    _, volume, _ = read_study(Study(str(nifti(tmp_path / "a.nii.gz")), str(tmp_path / "b.nii.gz"), task=task))
+    assert (volume.values[0] == expected).all()
+    assert volume.values[10, 10, 10] == outside
+    inner = (slice(4, 16),) * 3
+    assert np.array_equal(volume.values[inner], values[inner])
 
 
 def test_patient_words(tmp_path, folder):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.data.volume import read_nifti_volume
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Modality

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-
 from scripts.inferers.fuser import load
 from scripts.inferers.slices import SliceFusionInferer, best_axis
 from scripts.utils.checks import InputError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scripts.utils.color import colorize, is_gray, luminance
-from scripts.utils.intensity import normalize_intensity
+from scripts.utils.intensity import intensity_window, normalize_intensity, otsu_threshold
 
 from ..conftest import BUNDLE
 
@@ -82,6 +82,30 @@ def test_mr_percentiles_ignore_outliers_and_keep_black():
     assert scaled[:5000].max() == 0
     assert scaled[10000] == pytest.approx(0.5, abs=0.03)
     assert scaled.max() == 1
+
+
+def test_noise_of_an_mr_background_becomes_black():
+    rng = np.random.default_rng(0)
+    air, tissue = rng.rayleigh(8, 20000), rng.normal(500, 80, 20000)
+    scaled = normalize_intensity(np.concatenate([air, tissue]), "MRI")
+    assert (scaled[:20000] == 0).mean() > 0.95
+    assert (scaled[20000:] > 0.2).mean() > 0.99
+
+
+def test_dark_tissue_is_not_taken_for_noise():
+    """Cropped to tissue, half of it dark: what is cut off stays below 5 % of the range."""
+    values = np.random.default_rng(0).uniform(100, 900, 50000)
+    low, high = intensity_window(values, "MRI")
+    assert low < 100 + 0.06 * (high - 100)
+
+
+def test_otsu_threshold_parts_two_classes():
+    """scikit-image's value for the same two normal classes."""
+    from skimage.filters import threshold_otsu
+
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(10, 3, 5000), rng.normal(60, 9, 2000)])
+    assert otsu_threshold(values) == pytest.approx(threshold_otsu(values), abs=0.5)
 
 
 def test_pet_starts_at_zero():

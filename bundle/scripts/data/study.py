@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
@@ -24,6 +26,8 @@ from .volume import Volume, read_nifti_volume
 
 __all__ = ["Study", "find_studies", "is_volume", "patient_words", "read_study", "read_volume"]
 
+AIR = -1000.0  # HU
+CUT_OUT = 0.1  # share of the voxels that a cut-out background has at least
 COLUMNS = ("name", "source_a", "source_b", "task", "series_a", "series_b")
 
 
@@ -101,7 +105,35 @@ def read_study(study: Study) -> tuple[Volume, Volume, str]:
                 f"Source {name}: expected {wanted}, the file says {volume.modality}. Swap the two, or name the right "
                 "modalities with --task OTHER-STRUCTURAL."
             )
+    a, b = (_black_outside(_in_hounsfield(volume, wanted)) for volume, wanted in ((a, wanted_a), (b, wanted_b)))
     return a, b, f"{wanted_b}-{wanted_a}"
+
+
+def _in_hounsfield(volume: Volume, modality: Modality | None) -> Volume:
+    """A CT that does not say its unit is taken to be in HU where it has negative values."""
+    if modality is not Modality.CT or volume.unit != "arbitrary" or volume.headers or volume.values.min() >= 0:
+        return volume
+    return replace(volume, unit="HU", notes=(*volume.notes, "negative values, so taken as Hounsfield units"))
+
+
+def _black_outside(volume: Volume) -> Volume:
+    """Give a cut-out background the lowest value: air in HU, else the volume's smallest.
+
+    A brain cut out of its head often lies on zeros, which are water in HU and the mean after standardization: gray.
+    Background is what holds exactly the value of all eight corners and touches one of them.
+    """
+    values = volume.values
+    corners = tuple(slice(None, None, max(1, side - 1)) for side in values.shape)
+    lowest = min(float(values.min()), AIR) if volume.unit == "HU" else float(values.min())
+    level = float(values[0, 0, 0])
+    outside = values == level
+    if level <= lowest or not outside[corners].all() or outside.mean() < CUT_OUT:
+        return volume
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(outside)
+    filled = np.where(np.isin(labels, np.unique(labels[corners])), np.float32(lowest), values)
+    return replace(volume, values=filled, notes=(*volume.notes, f"background of {level:g} set to {lowest:g}"))
 
 
 def _only_other_series(path: str) -> str | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
@@ -101,6 +100,8 @@ def _axes(affine: np.ndarray) -> np.ndarray:
 
 def _upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Resample (linear, the smallest value outside) onto the nearest grid with perpendicular axes that holds all."""
+    from scipy import ndimage
+
     u, _, v = np.linalg.svd(_axes(affine))
     upright = np.eye(4)
     upright[:3, :3] = (u @ v) * np.linalg.norm(affine[:3, :3], axis=0)

@@ -20,6 +20,7 @@ from ..data.dicom_writer import write_dicom_series
 from ..inferers.loss_map import loss_maps
 from ..inferers.slices import best_axis
 from ..metrics.suite import FusionMetricSuite
+from ..metrics.vif import MIN_SIZE
 from ..transforms.registration import Registration
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
@@ -178,8 +179,10 @@ class StudyWriter:
         return dict(zip("ab", lost, strict=True))
 
     def _metrics(self, fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> dict[str, float]:
-        """Means over slices that show both sources."""
+        """Means over slices that show both sources; none where they are too small for VIF."""
         stacks = self._slices(fused, *image, affine=affine)
+        if min(stacks[0].shape[1:]) < MIN_SIZE:
+            return {}
         shown = [k for k in range(len(stacks[0])) if min(stacks[1][k].max(), stacks[2][k].max()) > 0]
         chosen = shown[:: 1 + (len(shown) - 1) // MEASURED_SLICES] if shown else []
         if not chosen:

@@ -1,8 +1,11 @@
 """Runs elastix in a process of its own: it can be stopped at a time limit, and its memory is given back.
 
 Not imported: :mod:`registration` starts it as a script, writes the name of a job file (``.npz``) on its standard input,
-one a line, and reads one line of JSON for each. It ends when its standard input does. ITK's registration classes take
-about ten seconds to load, so that one worker serves all registrations of a process.
+one a line, and reads one line of JSON for each. It ends when its standard input does. One worker serves all
+registrations of a process.
+
+``itk.ElastixRegistrationMethod`` would load every pixel type that ITK has, 10 to 16 seconds; the generated modules of
+the classes that are needed, named here, take 3.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import sys
 
 import itk
 import numpy as np
+from itk.elxParameterObjectPython import elastixParameterObject
+from itk.itkElastixRegistrationMethodPython import itkElastixRegistrationMethodIF3IF3
 
 LEVELS_MM = (8.0, 4.0, 2.0, 1.0)  # smoothing of the pyramid, coarse to fine
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -58,17 +63,22 @@ def _matrix(parameters: dict) -> np.ndarray:
     """Matrix (4, 4), fixed to moving in LPS, of elastix's last transform."""
     values = [float(x) for x in parameters["TransformParameters"]]
     center = [float(x) for x in parameters["CenterOfRotationPoint"]]
-    if parameters["Transform"][0] == "EulerTransform":
-        transform = itk.Euler3DTransform[itk.D].New()
-        transform.SetCenter(center)
-        transform.SetRotation(*values[:3])
-        transform.SetTranslation(values[3:])
-        rotation, offset = itk.array_from_matrix(transform.GetMatrix()), np.array(list(transform.GetOffset()))
-    else:
-        rotation = np.array(values[:9]).reshape(3, 3)
-        offset = np.array(values[9:]) + center - rotation @ center
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = rotation, offset
+    if parameters["Transform"][0] == "EulerTransform":
+        x, y, z = (_rotation(axis, angle) for axis, angle in enumerate(values[:3]))
+        matrix[:3, :3] = z @ x @ y
+    else:
+        matrix[:3, :3] = np.array(values[:9]).reshape(3, 3)
+    matrix[:3, 3] = np.array(values[-3:]) + center - matrix[:3, :3] @ center
+    return matrix
+
+
+def _rotation(axis: int, angle: float) -> np.ndarray:
+    """Rotation about a coordinate axis, radians."""
+    matrix = np.eye(3)
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix[[first, second], [first, second]] = np.cos(angle)
+    matrix[second, first], matrix[first, second] = np.sin(angle), -np.sin(angle)
     return matrix
 
 
@@ -87,7 +97,7 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
     """
     fixed = _image(job["fixed"], job["fixed_affine"])
     mask = _image(job["mask"].astype(np.uint8), job["fixed_affine"])
-    parameters = itk.ParameterObject.New()
+    parameters = elastixParameterObject.New()
     values = parameters.GetDefaultParameterMap("rigid")
     for name, value in {**PARAMETERS, "Transform": str(job["kind"]), "RandomSeed": int(job["seed"])}.items():
         values[name] = [str(value)]
@@ -97,7 +107,9 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
     found, error = [], None
     for start in job["starts"]:
         moving = _image(job["moving"], np.linalg.inv(start) @ job["moving_affine"])
-        elastix = itk.ElastixRegistrationMethod.New(fixed, moving)
+        elastix = itkElastixRegistrationMethodIF3IF3.New()
+        elastix.SetFixedImage(fixed)
+        elastix.SetMovingImage(moving)
         elastix.SetParameterObject(parameters)
         elastix.SetFixedMask(mask)
         elastix.SetLogToConsole(False)

@@ -30,12 +30,13 @@ from scipy.spatial.transform import Rotation
 from ..utils.checks import InputError
 from ..utils.enums import RegistrationKind, RegistrationStart
 from ..utils.image_io import write_atomically
+from ..utils.intensity import otsu_threshold
 
 __all__ = ["RegisterToMatch", "RegisterToMatchd", "Registration", "normalized_mutual_information"]
 
 WORKER = Path(__file__).with_name("elastix_worker.py")
 ELASTIX_TRANSFORMS = {RegistrationKind.RIGID: "EulerTransform", RegistrationKind.AFFINE: "AffineTransform"}
-WORK_SPACING = 1.0  # mm; finer volumes are averaged down to about this before they are registered
+COARSE, FINE = 2.0, 1.0  # mm; finer volumes are averaged down to about this, for the search and for the last step
 AIR, BONE = -1000.0, 1500.0  # HU; CT is clipped to this range
 BODY = -300.0  # HU; between air or lung and tissue
 MARGIN = 5.0  # mm of background around the head that still count: its edge says where it is
@@ -55,8 +56,10 @@ class Limits:
         scale: largest stretch of an affine along an axis, and its inverse the smallest. Defaults to 1.25.
         overlap: smallest part of the smaller foreground that lies in the other one. Defaults to 0.5.
         spread: largest mean distance, mm, between the results of independent starts that should agree. Defaults to 2.
-        gain: smallest relative loss of the metric's excess over 1 that the worst direction of a 10 mm shift must cost.
-            Defaults to 0.02.
+        gain: smallest part of the metric's excess over 1 that a 10 mm shift must cost, whatever its direction. Defaults
+            to 0.02.
+        kept: smallest part of the excess over 1 of the metric with the files' geometry that must be left; an aligned
+            pair loses a little, because the metric favors grids that coincide. Defaults to 0.9.
     """
 
     rotation: float = 45.0
@@ -64,6 +67,7 @@ class Limits:
     overlap: float = 0.5
     spread: float = 2.0
     gain: float = 0.02
+    kept: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,9 @@ def normalized_mutual_information(a: np.ndarray, b: np.ndarray, bins: int = BINS
 
 
 class _Work:
-    """A volume as it is registered: clipped to [0, 1], without table, averaged to about 1 mm."""
+    """A volume as it is registered: clipped to [0, 1], without table, averaged to about ``voxel`` millimetres."""
 
-    def __init__(self, image: MetaTensor | torch.Tensor, name: str) -> None:
+    def __init__(self, image: MetaTensor | torch.Tensor, name: str, voxel: float) -> None:
         if image.ndim != 4 or image.shape[0] != 1:
             raise ValueError(f"`{name}` must have shape (1, X, Y, Z), got {tuple(image.shape)}.")
         if min(image.shape[1:]) < MIN_SIDE:
@@ -161,7 +165,7 @@ class _Work:
         self.affine = affine.cpu().numpy().astype(np.float64)
         values = np.asarray(image[0].detach().cpu().numpy(), dtype=np.float32)
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
-        factors = [max(1, int(WORK_SPACING / size + 0.25)) for size in spacing]
+        factors = [max(1, int(voxel / size + 0.25)) for size in spacing]
         values = self._average(values, factors)
         hounsfield = values.min() < BODY
         if hounsfield:
@@ -188,6 +192,10 @@ class _Work:
         self.affine = self.affine @ step
         return blocks.mean(axis=(1, 3, 5))
 
+    def finer_than(self, other: _Work) -> bool:
+        """Whether it has more voxels."""
+        return self.values.size > other.values.size
+
     def _size(self, millimetres: float) -> list[int]:
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
         return [2 * int(millimetres / size) + 1 for size in spacing]
@@ -199,24 +207,11 @@ class _Work:
             opened = ndimage.binary_opening(above, np.ones(self._size(3.0), bool))
             above = opened if opened.any() else above
         else:
-            above = values > self._threshold(values)
+            above = values > values.min() + (otsu_threshold(values) - values.min()) / 2  # dark tissue counts too
         labels, count = ndimage.label(above)
         if count > 1:
             above = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
         return ndimage.binary_fill_holes(above)
-
-    @staticmethod
-    def _threshold(values: np.ndarray) -> float:
-        """Half of Otsu's threshold, so that dark tissue still counts."""
-        counts, edges = np.histogram(values, 256)
-        centers = (edges[1:] + edges[:-1]) / 2
-        below, total = np.cumsum(counts), np.cumsum(counts * centers)
-        above = below[-1] - below
-        between = np.zeros(len(counts))
-        inside = (below > 0) & (above > 0)
-        difference = total[inside] / below[inside] - (total[-1] - total[inside]) / above[inside]
-        between[inside] = below[inside] * above[inside] * difference**2
-        return float(values.min() + (centers[np.argmax(between)] - values.min()) / 2)
 
     def _grown(self, mask: np.ndarray) -> np.ndarray:
         return ndimage.maximum_filter(mask.astype(np.uint8), size=self._size(MARGIN)).astype(bool)
@@ -370,7 +365,7 @@ class RegisterToMatch(InvertibleTransform):
     def estimate(self, moving: MetaTensor, fixed: MetaTensor) -> Registration:
         """Find the transform without applying it."""
         began = time.perf_counter()
-        still, other = _Work(fixed, "fixed"), _Work(moving, "moving")
+        still, other = _Work(fixed, "fixed", COARSE), _Work(moving, "moving", COARSE)
         points, values = still.points(still.mask, SAMPLES, self.seed)
         inside, _ = still.points(still.foreground, SAMPLES // 10, self.seed)
 
@@ -380,27 +375,32 @@ class RegisterToMatch(InvertibleTransform):
         def distance(a: np.ndarray, b: np.ndarray) -> float:
             return float(np.linalg.norm(inside @ (a - b).T, axis=1).mean())
 
-        def run(starts: Sequence[np.ndarray], kind: RegistrationKind) -> list[np.ndarray]:
+        def run(
+            starts: Sequence[np.ndarray],
+            a: _Work = still,
+            b: _Work = other,
+            kind: str = ELASTIX_TRANSFORMS[RegistrationKind.RIGID],
+        ) -> list[np.ndarray]:
             return _worker().run(
                 self.time_limit - (time.perf_counter() - began),
-                fixed=still.values,
-                fixed_affine=still.affine,
-                mask=still.mask,
-                moving=other.values,
-                moving_affine=other.affine,
+                fixed=a.values,
+                fixed_affine=a.affine,
+                mask=a.mask,
+                moving=b.values,
+                moving_affine=b.affine,
                 starts=np.array(starts),
-                kind=ELASTIX_TRANSFORMS[kind],
+                kind=kind,
                 seed=self.seed + 1,  # elastix takes 0 for a random seed
             )
 
-        first = run(self._starts(still, other), RegistrationKind.RIGID)
-        best = max(first, key=metric)
+        best = max(run(self._starts(still, other)), key=metric)
         center = still.center(of_mass=True)
-        again = run([best @ _about(center, *restart) for restart in RESTARTS], RegistrationKind.RIGID)
+        again = run([best @ _about(center, *restart) for restart in RESTARTS])
         spread = max(distance(best, matrix) for matrix in again)
         best = max([best, *again], key=metric)
-        if self.kind is RegistrationKind.AFFINE:
-            best = run([best], RegistrationKind.AFFINE)[0]
+        fine = _Work(fixed, "fixed", FINE), _Work(moving, "moving", FINE)
+        if self.kind is RegistrationKind.AFFINE or fine[0].finer_than(still) or fine[1].finer_than(other):
+            best = run([best], *fine, ELASTIX_TRANSFORMS[self.kind])[0]
         after = metric(best)
         shifts = [np.eye(3)[axis] * sign * DISTRACTORS for axis, sign in itertools.product(range(3), (-1, 1))]
         distracted = max(metric(best @ _shift(offset)) for offset in shifts)
@@ -444,17 +444,15 @@ class RegisterToMatch(InvertibleTransform):
             wrong.append(f"only {found.overlap:.0%} of the heads overlap (limit {limits.overlap:.0%})")
         if found.spread_mm > limits.spread:
             wrong.append(f"other starts end {found.spread_mm:.1f} mm away (limit {limits.spread:g} mm)")
-        if found.after < found.before:
+        if found.after - 1 < limits.kept * (found.before - 1):
             wrong.append(f"the metric fell from {found.before:.4f} to {found.after:.4f}")
         if found.gain < limits.gain:
-            wrong.append(
-                f"a shift of {DISTRACTORS:g} mm changes the metric by {found.gain:.1%} (limit {limits.gain:.0%})"
-            )
+            wrong.append(f"a {DISTRACTORS:g} mm shift costs {found.gain:.1%} of the metric (limit {limits.gain:.0%})")
         if wrong:
             raise InputError(
                 f"Registration: expected a plausible alignment, but {'; '.join(wrong)}; normalized mutual information "
-                f"{found.before:.4f} before, {found.after:.4f} after. Are both of one patient and region? Else register "
-                "with another tool first and use --register none."
+                f"{found.before:.4f} before, {found.after:.4f} after. Are both of one patient and region? If so, "
+                "register them with another tool first and use --register none."
             )
 
     def __call__(  # type: ignore[override]

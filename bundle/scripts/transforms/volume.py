@@ -33,7 +33,7 @@ __all__ = [
 
 SOURCES = (SourceKeys.SOURCE_A.value, SourceKeys.SOURCE_B.value)
 SLAB = 16  # slices that are resampled at once: bounds the memory of the sampling grid
-BYTES_PER_VOXEL = 26  # measured peak of a fusion, grid voxels
+BYTES_PER_VOXEL = 28  # measured peak of a fusion with colours and loss maps, grid voxels
 BASE_BYTES = 1.0e9  # measured: Python, torch, MONAI and MLflow
 COARSER = 1.2  # target voxels larger than this many source voxels: smooth before
 FWHM = 2 * np.sqrt(2 * np.log(2))

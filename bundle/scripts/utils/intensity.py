@@ -6,7 +6,7 @@ import numpy as np
 
 from .enums import CTWindow, Modality
 
-__all__ = ["CT_WINDOWS", "intensity_window", "normalize_intensity"]
+__all__ = ["CT_WINDOWS", "intensity_window", "normalize_intensity", "otsu_threshold"]
 
 CT_WINDOWS = {  # HU
     CTWindow.HEAD: (-20.0, 180.0),  # level 80, width 200: brain stays gray, bone is white
@@ -16,6 +16,27 @@ CT_WINDOWS = {  # HU
 }
 UPPER_PERCENTILE = 99.5
 SAMPLES = 10_000_000  # voxels that suffice for percentiles
+RAYLEIGH_97 = 2.25  # 97th percentile of a Rayleigh distribution, in medians
+NOISE_CAP = 0.05
+
+
+def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
+    """Threshold that parts values into two classes with the largest variance between them.
+
+    Args:
+        values: any shape, not constant.
+        bins: of the histogram. Defaults to 256.
+
+    Reference: Otsu, "A threshold selection method from gray-level histograms", IEEE SMC 1979, doi
+    10.1109/TSMC.1979.4310076.
+    """
+    counts, edges = np.histogram(values, bins)
+    centers = (edges[1:] + edges[:-1]) / 2
+    below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centers)[:-1]
+    above, rest = counts.sum() - below, (counts * centers).sum() - total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (total / below - rest / above) ** 2
+    return float(centers[np.nanargmax(between)])
 
 
 def intensity_window(
@@ -25,7 +46,9 @@ def intensity_window(
 
     - CT with negative values: the window, in HU.
     - MRI, and CT without negative values (no HU): the 1st and the 99.5th percentile of the voxels above the minimum, so
-      that an empty background stays black.
+      that an empty background stays black; where noise fills the background, its 97th percentile is the lower value,
+      but at most 5 % of the range. Noise is what lies below half of Otsu's threshold; that of a magnitude image has a
+      Rayleigh distribution, whose 97th percentile is 2.25 medians.
     - PET, SPECT: 0 and the 99.5th percentile of the positive voxels.
 
     Args:
@@ -40,7 +63,8 @@ def intensity_window(
         ValueError: When ``modality`` or ``ct_window`` is not known.
 
     Reference: Nyul and Udupa, "On standardizing the MR image intensity scale", MRM 1999 (percentiles),
-    doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M.
+    doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Gudbjartsson and Patz, "The Rician distribution
+    of noisy MRI data", MRM 1995 (background), doi:10.1002/mrm.1910340618.
     """
     modality, ct_window = Modality(modality), CTWindow(ct_window)
     smallest = float(values.min())
@@ -51,8 +75,12 @@ def intensity_window(
     shown = looked_at[looked_at > (0 if functional else smallest)]
     if shown.size == 0:
         return smallest, smallest
-    low = 0.0 if functional else float(np.percentile(shown, 1.0))
     high = float(np.percentile(shown, UPPER_PERCENTILE))
+    low = 0.0
+    if not functional:
+        dark = looked_at[looked_at < smallest + (otsu_threshold(looked_at) - smallest) / 2]
+        noise = RAYLEIGH_97 * (float(np.median(dark)) - smallest) if dark.size else 0.0
+        low = max(float(np.percentile(shown, 1.0)), smallest + min(noise, NOISE_CAP * (high - smallest)))
     return (low, high) if high > low else (smallest, float(values.max()))
 
 
