@@ -73,7 +73,10 @@ def test_dicom_to_everything(tmp_path, patient, capsys):
     assert np.allclose(list(image.GetSpacing()), (1.5, 1.5, 4.0), atol=1e-3)
     assert np.allclose(list(image.GetOrigin()), (-20.0, 11.0, 6.5), atol=1e-3)
     assert np.abs(itk.array_from_image(image).T / 4095 - values).max() < 1 / 4095
-    color = pydicom.dcmread(out / "dicom_color" / "0001.dcm")
+    color = pydicom.dcmread(out / "dicom_color" / "0006.dcm")
+    colors = np.asanyarray(nibabel.load(out / "fused_color.nii.gz").dataobj)[..., 5]
+    assert np.array_equal(color.pixel_array[..., 0].T, colors["R"])
+    assert len(color.SourceImageSequence) == 1 + SHAPE[2]  # one slice of A, all of B
     assert (color.SamplesPerPixel, list(color.ImageType)[:2]) == (3, ["DERIVED", "SECONDARY"])
     assert "NOT FOR DIAGNOSTIC" in color.SeriesDescription
 

@@ -62,7 +62,7 @@ def geometry(files) -> np.ndarray:
 def test_series(tmp_path, modality, in_color, storage):
     reference = make_reference(tmp_path / "source", modality)
     fused = make_fused()
-    rgb = np.stack([fused, fused**2, 1 - fused]) if in_color else None
+    rgb = np.rint(np.stack([fused, fused**2, 1 - fused]) * 255).astype(np.uint8) if in_color else None
     other = Volume(reference.values, reference.affine, Modality.PET)
     files = write_dicom_series(tmp_path / "out", fused, reference.affine, reference, [reference, other], rgb)
     assert [file.name for file in files] == [f"{k:04d}.dcm" for k in range(1, 11)]
@@ -86,8 +86,7 @@ def test_series(tmp_path, modality, in_color, storage):
     assert image.ContentDate
     assert not any(element.tag.is_private for element in image)
     if in_color:
-        stored = np.stack([image.pixel_array for image in images]).T / 255
-        np.testing.assert_allclose(stored, rgb, atol=0.5 / 255 + 1e-6)
+        np.testing.assert_array_equal(np.stack([image.pixel_array for image in images]).T, rgb)
     else:
         stored = np.stack([image.pixel_array for image in images]).T / 4095
         np.testing.assert_allclose(stored, fused, atol=0.5 / 4095 + 1e-6)
@@ -100,7 +99,7 @@ def test_dciodvfy_finds_no_error(tmp_path, modality, in_color, storage):
         pytest.skip("dciodvfy (dicom3tools) is not installed")
     reference = make_reference(tmp_path / "source", modality)
     fused = make_fused()
-    rgb = np.stack([fused] * 3) if in_color else None
+    rgb = np.rint(np.stack([fused] * 3) * 255).astype(np.uint8) if in_color else None
     files = write_dicom_series(tmp_path / "out", fused, reference.affine, reference, [reference], rgb)
     result = subprocess.run(["dciodvfy", files[3]], capture_output=True, text=True)
     report = result.stdout + result.stderr
@@ -179,7 +178,8 @@ def test_source_images_of_another_grid(tmp_path, pair):
     [
         pytest.param({"reference": Volume(made.head(), np.eye(4))}, "must hold the headers", id="no-headers"),
         pytest.param({"fused": make_fused((24, 20))}, "shape (X, Y, Z)", id="2d"),
-        pytest.param({"rgb": make_fused((3, 4, 4, 4))}, "in color", id="color-of-another-shape"),
+        pytest.param({"rgb": np.zeros((3, 4, 4, 4), np.uint8)}, "in color", id="color-of-another-shape"),
+        pytest.param({"rgb": np.zeros((3, *made.SHAPE))}, "must be uint8", id="color-as-float"),
         pytest.param({"fused": np.full(made.SHAPE, np.nan)}, "finite", id="nan"),
         pytest.param(
             {"affine": np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])}, "perp", id="shear"

@@ -54,14 +54,14 @@ def write_dicom_series(
         reference: the volume whose patient, study and frame of reference are kept; needs DICOM headers.
         sources: the volumes that were fused, A and B; those with DICOM headers are named as source images: of
             ``reference`` the slices that meet the written one, of others, which may have been moved, all.
-        rgb: (3, X, Y, Z) in [0, 1], written in place of ``fused``. Defaults to None.
+        rgb: (3, X, Y, Z) uint8, written in place of ``fused``. Defaults to None.
 
     Returns:
         The files, in the order of slices.
 
     Raises:
-        ValueError: When ``reference`` has no headers, shapes do not fit, values are not finite or axes are not
-            perpendicular.
+        ValueError: When ``reference`` has no headers, shapes or types do not fit, values are not finite or axes are
+            not perpendicular.
         InputError: When the folder is not empty or cannot be written; nothing is left behind.
     """
     folder, affine = Path(folder), np.asarray(affine, dtype=np.float64)
@@ -89,9 +89,11 @@ def _check(fused: np.ndarray, affine: np.ndarray, reference: Volume, rgb: np.nda
         raise ValueError("`reference.headers` must hold the headers of a DICOM series, got none. Write NIfTI instead.")
     if fused.ndim != 3:
         raise ValueError(f"`fused` must have shape (X, Y, Z), got {fused.shape}.")
-    if rgb is not None and rgb.shape != (3, *fused.shape):
-        raise ValueError(f"`rgb` must have shape {(3, *fused.shape)}, that of `fused` in color, got {rgb.shape}.")
-    if not np.isfinite(fused if rgb is None else rgb).all():
+    if rgb is not None and (rgb.shape != (3, *fused.shape) or rgb.dtype != np.uint8):
+        raise ValueError(
+            f"`rgb` must be uint8 of shape {(3, *fused.shape)}, `fused` in color, got {rgb.dtype} {rgb.shape}."
+        )
+    if not np.isfinite(fused).all():
         raise ValueError("The values to write must be finite, got NaN or infinite ones. Replace them.")
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if not np.abs(axes.T @ axes - np.eye(3)).max() <= AXES_TOLERANCE:
@@ -137,7 +139,7 @@ def _write_slices(
         if rgb is None:
             image.PixelData = np.rint(fused[:, :, k].T.clip(0, 1) * HIGHEST).astype("<u2").tobytes()
         else:
-            image.PixelData = np.rint(rgb[:, :, :, k].T.clip(0, 1) * 255).astype(np.uint8).tobytes()
+            image.PixelData = rgb[:, :, :, k].T.tobytes()
         names.append(f"{k + 1:04d}.dcm")
         image.save_as(folder / names[-1], enforce_file_format=True)
     return names

@@ -19,12 +19,10 @@ import numpy as np
 from itk.elxParameterObjectPython import elastixParameterObject
 from itk.itkElastixRegistrationMethodPython import itkElastixRegistrationMethodIF3IF3
 
-LEVELS_MM = (8.0, 4.0, 2.0, 1.0)  # smoothing of the pyramid, coarse to fine
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PARAMETERS = {
     "Metric": "AdvancedMattesMutualInformation",
     "NumberOfHistogramBins": 32,
-    "NumberOfResolutions": len(LEVELS_MM),
     "MaximumNumberOfIterations": 300,
     "Optimizer": "AdaptiveStochasticGradientDescent",
     "AutomaticParameterEstimation": "true",
@@ -53,10 +51,10 @@ def _image(values: np.ndarray, affine: np.ndarray) -> object:
     return image
 
 
-def _schedule(affine: np.ndarray) -> list[str]:
+def _schedule(levels: np.ndarray, affine: np.ndarray) -> list[str]:
     """Smoothing factors of each level and axis, in voxels, so that thick slices are smoothed less than thin ones."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    return [str(max(1, round(level / size))) for level in LEVELS_MM for size in spacing]
+    return [str(max(1, round(level / size))) for level in levels for size in spacing]
 
 
 def _matrix(parameters: dict) -> np.ndarray:
@@ -87,7 +85,8 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
 
     Args:
         job: ``fixed``, ``fixed_affine``, ``mask`` (of the fixed image), ``moving``, ``moving_affine``, ``starts``
-            (N, 4, 4), fixed to moving in RAS, ``kind`` (``EulerTransform`` or ``AffineTransform``) and ``seed``.
+            (N, 4, 4), fixed to moving in RAS, ``levels`` (smoothing of the pyramid, mm, coarse to fine), ``kind``
+            (``EulerTransform`` or ``AffineTransform``) and ``seed``.
 
     Returns:
         For each start from which elastix came to an end the matrix (4, 4), fixed to moving in RAS, as lists.
@@ -99,10 +98,11 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
     mask = _image(job["mask"].astype(np.uint8), job["fixed_affine"])
     parameters = elastixParameterObject.New()
     values = parameters.GetDefaultParameterMap("rigid")
-    for name, value in {**PARAMETERS, "Transform": str(job["kind"]), "RandomSeed": int(job["seed"])}.items():
+    given = {"Transform": job["kind"], "RandomSeed": job["seed"], "NumberOfResolutions": len(job["levels"])}
+    for name, value in {**PARAMETERS, **given}.items():
         values[name] = [str(value)]
-    values["FixedImagePyramidSchedule"] = _schedule(job["fixed_affine"])
-    values["MovingImagePyramidSchedule"] = _schedule(job["moving_affine"])
+    values["FixedImagePyramidSchedule"] = _schedule(job["levels"], job["fixed_affine"])
+    values["MovingImagePyramidSchedule"] = _schedule(job["levels"], job["moving_affine"])
     parameters.AddParameterMap(values)
     found, error = [], None
     for start in job["starts"]:

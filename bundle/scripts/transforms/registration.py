@@ -37,6 +37,7 @@ __all__ = ["RegisterToMatch", "RegisterToMatchd", "Registration", "normalized_mu
 WORKER = Path(__file__).with_name("elastix_worker.py")
 ELASTIX_TRANSFORMS = {RegistrationKind.RIGID: "EulerTransform", RegistrationKind.AFFINE: "AffineTransform"}
 COARSE, FINE = 2.0, 1.0  # mm; finer volumes are averaged down to about this, for the search and for the last step
+LEVELS = {COARSE: (8.0, 4.0, 2.0), FINE: (2.0, 1.0)}  # mm; smoothing of the pyramids
 AIR, BONE = -1000.0, 1500.0  # HU; CT is clipped to this range
 BODY = -300.0  # HU; between air or lung and tissue
 MARGIN = 5.0  # mm of background around the head that still count: its edge says where it is
@@ -192,10 +193,6 @@ class _Work:
         self.affine = self.affine @ step
         return blocks.mean(axis=(1, 3, 5))
 
-    def finer_than(self, other: _Work) -> bool:
-        """Whether it has more voxels."""
-        return self.values.size > other.values.size
-
     def _size(self, millimetres: float) -> list[int]:
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
         return [2 * int(millimetres / size) + 1 for size in spacing]
@@ -319,10 +316,10 @@ def _about(center: np.ndarray, degrees: Sequence[float], millimetres: Sequence[f
 class RegisterToMatch(InvertibleTransform):
     r"""Estimate where a moving volume lies in a fixed one's space, and rewrite its affine; voxels are not touched.
 
-    Mutual information (Mattes) is maximized by adaptive stochastic gradient descent in elastix, on a pyramid of four
-    levels, from each start: the files' own geometry, and matching centres of mass. With T the result, fixed to moving,
-    the moving affine A becomes :math:`T^{-1} A`; MONAI's ``ResampleToMatch`` then resamples. Air counts only within 5
-    mm of the head; the table of a CT is removed.
+    Mutual information (Mattes) is maximized by adaptive stochastic gradient descent in elastix, first at 2 mm on a
+    pyramid of three levels from each start, the files' own geometry and matching centres of mass, then at 1 mm. With T
+    the result, fixed to moving, the moving affine A becomes :math:`T^{-1} A`; MONAI's ``ResampleToMatch`` then
+    resamples. Air counts only within 5 mm of the head; the table of a CT is removed.
 
     A result is believed only if it is plausible: two further registrations, started away from it, must come back
     to it (:class:`Limits` has the figures).
@@ -365,7 +362,8 @@ class RegisterToMatch(InvertibleTransform):
     def estimate(self, moving: MetaTensor, fixed: MetaTensor) -> Registration:
         """Find the transform without applying it."""
         began = time.perf_counter()
-        still, other = _Work(fixed, "fixed", COARSE), _Work(moving, "moving", COARSE)
+        works = {voxel: (_Work(fixed, "fixed", voxel), _Work(moving, "moving", voxel)) for voxel in (COARSE, FINE)}
+        still, other = works[COARSE]
         points, values = still.points(still.mask, SAMPLES, self.seed)
         inside, _ = still.points(still.foreground, SAMPLES // 10, self.seed)
 
@@ -375,12 +373,8 @@ class RegisterToMatch(InvertibleTransform):
         def distance(a: np.ndarray, b: np.ndarray) -> float:
             return float(np.linalg.norm(inside @ (a - b).T, axis=1).mean())
 
-        def run(
-            starts: Sequence[np.ndarray],
-            a: _Work = still,
-            b: _Work = other,
-            kind: str = ELASTIX_TRANSFORMS[RegistrationKind.RIGID],
-        ) -> list[np.ndarray]:
+        def run(voxel: float, starts: Sequence[np.ndarray], kind: RegistrationKind) -> list[np.ndarray]:
+            a, b = works[voxel]
             return _worker().run(
                 self.time_limit - (time.perf_counter() - began),
                 fixed=a.values,
@@ -389,18 +383,18 @@ class RegisterToMatch(InvertibleTransform):
                 moving=b.values,
                 moving_affine=b.affine,
                 starts=np.array(starts),
-                kind=kind,
+                levels=LEVELS[voxel],
+                kind=ELASTIX_TRANSFORMS[kind],
                 seed=self.seed + 1,  # elastix takes 0 for a random seed
             )
 
-        best = max(run(self._starts(still, other)), key=metric)
+        best = max(run(COARSE, self._starts(still, other), RegistrationKind.RIGID), key=metric)
         center = still.center(of_mass=True)
-        again = run([best @ _about(center, *restart) for restart in RESTARTS])
+        restarts = [best @ _about(center, *restart) for restart in RESTARTS]
+        again = run(COARSE, restarts, RegistrationKind.RIGID)
         spread = max(distance(best, matrix) for matrix in again)
         best = max([best, *again], key=metric)
-        fine = _Work(fixed, "fixed", FINE), _Work(moving, "moving", FINE)
-        if self.kind is RegistrationKind.AFFINE or fine[0].finer_than(still) or fine[1].finer_than(other):
-            best = run([best], *fine, ELASTIX_TRANSFORMS[self.kind])[0]
+        best = run(FINE, [best], self.kind)[0]
         after = metric(best)
         shifts = [np.eye(3)[axis] * sign * DISTRACTORS for axis, sign in itertools.product(range(3), (-1, 1))]
         distracted = max(metric(best @ _shift(offset)) for offset in shifts)

@@ -48,7 +48,8 @@ class LoadStudyd(MapTransform):
     series of a folder, and fails with another error for each way in which a file is damaged.
 
     Each source becomes a MetaTensor (1, X, Y, Z) whose ``meta`` has ``modality``, ``unit`` and ``frame_of_reference``;
-    ``<key>_file`` keeps the rest of the :class:`Volume` (its headers and notes); ``task`` is settled.
+    ``<key>_file`` keeps the :class:`Volume` with its headers and notes, but zeros without memory as values; ``task`` is
+    settled.
 
     Args:
         keys: keys of the two sources' paths. Defaults to both.
@@ -73,7 +74,7 @@ class LoadStudyd(MapTransform):
             d[key] = MetaTensor(
                 torch.from_numpy(volume.values[None]), affine=torch.from_numpy(volume.affine), meta=meta
             )
-            d[f"{key}_file"] = replace(volume, values=np.empty((0, 0, 0), np.float32))
+            d[f"{key}_file"] = replace(volume, values=np.broadcast_to(np.float32(0), volume.values.shape))
         return d
 
 
