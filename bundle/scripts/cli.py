@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import BUNDLE_ROOT
-from .utils.enums import ColorMap, CTWindow, FusionGrid, RegistrationKind
+from .utils.enums import ColorMap, CTWindow, FusionGrid, RegistrationKind, RegistrationStart
 
 __all__ = ["main"]
 
@@ -73,6 +73,7 @@ def _study_options(args: argparse.Namespace) -> dict[str, Any]:
 
     options = {
         "register": args.register,
+        "start": args.start,
         "time_limit": args.time_limit,
         "grid": args.grid,
         "ct_window": args.ct_window,
@@ -286,10 +287,14 @@ def ablation(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Train shortly on the embedded sample, evaluate, and fuse the sample with the shipped weights."""
+    """Train shortly on the embedded sample, evaluate, and fuse its slices and volumes with the shipped weights."""
+    import shutil
     import subprocess
 
+    from .reports.study_view import write_study_view
+
     root = Path(args.output_dir)
+    shutil.rmtree(root / "study", ignore_errors=True)  # of an earlier demo
     bundle = [sys.executable, "-m", "monai.bundle", "run"]
     steps = [
         [*bundle, "training", "--config_file", str(CONFIGS / "train.json")]
@@ -297,6 +302,8 @@ def demo(args: argparse.Namespace) -> int:
         [*bundle, "evaluating", "--config_file", str([str(CONFIGS / "train.json"), str(CONFIGS / "evaluate.json")])]
         + ["--output_dir", str(root / "evaluate"), "--examples", "4"],
         [*bundle, "inference", "--config_file", str(CONFIGS / "inference.json"), "--output_dir", str(root / "fused")],
+        [*bundle, "inference", "--config_file", str(CONFIGS / "inference_volume.json"), "--register", "rigid"]
+        + ["--output_dir", str(root / "study")],
     ]
     for step in steps:
         print("\n$ " + " ".join(["python", *step[1:]]), flush=True)
@@ -305,6 +312,7 @@ def demo(args: argparse.Namespace) -> int:
     for what, where in (
         ("pictures, sources beside fused", root / "evaluate" / "examples"),
         ("fused images", root / "fused"),
+        ("fused T1 and PET volumes, to look at in a browser", write_study_view(root / "study")),
         ("metrics of the shipped weights, one row an image", root / "evaluate" / "metrics.csv"),
         ("what the loss decided during the short training", root / "train" / "loss_weights.png"),
         ("MLflow store (mlflow ui --backend-store-uri sqlite:///FILE)", root / "train" / "mlruns.db"),
@@ -376,6 +384,12 @@ def _add_study_options(sub: argparse.ArgumentParser) -> None:
         default="auto",
         choices=["auto", "none", *map(str, RegistrationKind)],
         help="auto: rigid if not yet aligned [auto]",
+    )
+    sub.add_argument(
+        "--start",
+        default="best",
+        choices=[*map(str, RegistrationStart)],
+        help="where the registration starts: the files' geometry, centers, or what is best of them [best]",
     )
     sub.add_argument(
         "--time-limit", type=_positive, default=300, metavar="S", help="of the registration, seconds [300]"

@@ -83,7 +83,7 @@ class Registration:
         before: normalized mutual information with the geometry of the files.
         after: normalized mutual information with this transform; 1 is none, 2 is all.
         overlap: part of the smaller foreground that lies in the other one.
-        spread_mm: mean distance between this result and the nearest one of an independent start.
+        spread_mm: mean distance between the rigid result and the farthest one of the two independent starts.
         gain: relative loss of ``after - 1`` at the best of six shifts of 10 mm.
         seconds: what it took.
     """
@@ -392,9 +392,9 @@ class RegisterToMatch(InvertibleTransform):
         center = still.center(of_mass=True)
         restarts = [best @ _about(center, *restart) for restart in RESTARTS]
         again = run(COARSE, restarts, RegistrationKind.RIGID)
-        spread = max(distance(best, matrix) for matrix in again)
-        best = max([best, *again], key=metric)
-        best = run(FINE, [best], self.kind)[0]
+        rigid = run(FINE, [max([best, *again], key=metric)], RegistrationKind.RIGID)[0]
+        spread = max(distance(rigid, matrix) for matrix in again)
+        best = rigid if self.kind is RegistrationKind.RIGID else run(FINE, [rigid], self.kind)[0]
         after = metric(best)
         shifts = [np.eye(3)[axis] * sign * DISTRACTORS for axis, sign in itertools.product(range(3), (-1, 1))]
         distracted = max(metric(best @ _shift(offset)) for offset in shifts)
