@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,19 @@ __all__ = ["main"]
 CONFIGS = Path(BUNDLE_ROOT) / "configs"
 BAD_INPUT = 2
 SOME_FAILED = 3
+VOLUME_OPTIONS = (
+    "register",
+    "start",
+    "time_limit",
+    "grid",
+    "ct_window",
+    "functional_max",
+    "colormap",
+    "axes",
+    "dicom",
+    "series_a",
+    "series_b",
+)
 DESCRIPTION = "Fuse two medical images of one patient (MRI with CT, PET or SPECT) into one. Not for diagnostic use."
 
 
@@ -38,6 +53,7 @@ def fuse(args: argparse.Namespace) -> int:
             raise InputError(f"{source}: expected an image, a volume or a folder, found nothing there.")
     volumes = [is_volume(source_a), is_volume(source_b)]
     if all(volumes):
+        _refuse(args, ["gray"], "pictures; volumes are written in gray and, with PET or SPECT, in colour too")
         return _fuse_study(args)
     if any(volumes):
         raise InputError(f"{source_a} and {source_b}: expected two pictures or two volumes, got one of each.")
@@ -48,6 +64,7 @@ def fuse(args: argparse.Namespace) -> int:
             raise InputError(f"{output}: expected a folder for the fused images of two folders, found a file.")
         pairs = folder_pairs(source_a, source_b, args.task)
         if all(is_volume(pair["source_b"]) for pair in pairs):
+            _refuse(args, ["gray", "series_a", "series_b"], "pictures, or for one study")
             return _fuse_studies([Study(pair["source_a"], pair["source_b"], pair["name"]) for pair in pairs], args)
         jobs = [(Path(pair["source_a"]), Path(pair["source_b"]), output / f"{pair['name']}.png") for pair in pairs]
     else:
@@ -56,6 +73,7 @@ def fuse(args: argparse.Namespace) -> int:
         if output.is_dir():
             raise InputError(f"{output}: expected a file name for the fused image, found a folder.")
         jobs = [(source_a, source_b, output)]
+    _refuse(args, VOLUME_OPTIONS, "volumes")
     for job in jobs:
         if job[2].resolve() in (job[0].resolve(), job[1].resolve()):
             raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
@@ -67,37 +85,30 @@ def fuse(args: argparse.Namespace) -> int:
     return _fuse_many(fuser, jobs, args)
 
 
+def _refuse(args: argparse.Namespace, names: Sequence[str], purpose: str) -> None:
+    """Refuse options that mean nothing for what is fused."""
+    from .utils.checks import InputError
+
+    for name in names:
+        if getattr(args, name) != args.parser.get_default(name):
+            raise InputError(f"--{name.replace('_', '-')}: is for {purpose}. Leave it out.")
+
+
 def _study_options(args: argparse.Namespace) -> dict[str, Any]:
     """Overrides of ``inference_volume.json`` that a command's options stand for."""
-    from .inferers.fuser import load
+    from .inferers.fuser import DEFAULT_WEIGHTS, load
 
-    options = {
-        "register": args.register,
-        "start": args.start,
-        "time_limit": args.time_limit,
-        "grid": args.grid,
-        "ct_window": args.ct_window,
-        "functional_max": args.functional_max,
-        "colormap": args.colormap,
-        "axes": args.axes,
-        "dicom": args.dicom,
-        "loss_map": args.loss_map,
-        "device": f"$torch.device('{args.device}')",
-    }
-    if args.weights:
-        load(args.weights)  # refuses what is not weights of this network
-        options["ckpt_path"] = args.weights
-    return options
+    load(args.weights or DEFAULT_WEIGHTS, args.device)  # refuses other weights, and a device that is not there
+    options = {name: getattr(args, name) for name in (*VOLUME_OPTIONS, "loss_map") if not name.startswith("series")}
+    options["device"] = f"$torch.device('{args.device}')"
+    return {**options, **({"ckpt_path": args.weights} if args.weights else {})}
 
 
 def _fuse_study(args: argparse.Namespace) -> int:
     """Fuse two volumes with ``inference_volume.json``."""
     from .data.study import Study
     from .engines.studies import fuse_study
-    from .utils.checks import InputError
 
-    if args.gray:
-        raise InputError("--gray: volumes are written in gray and, with PET or SPECT, in colour too. Leave it out.")
     study = Study(args.source_a, args.source_b, task=args.task, series_a=args.series_a, series_b=args.series_b)
     for line in fuse_study(study, args.output, _study_options(args)):
         print(line)
@@ -107,7 +118,11 @@ def _fuse_study(args: argparse.Namespace) -> int:
 def batch(args: argparse.Namespace) -> int:
     """Fuse many studies; a bad one does not stop the others."""
     from .data.study import find_studies
+    from .utils.checks import InputError
 
+    folder = Path(args.studies).resolve()
+    if folder.is_dir() and folder in (Path(args.output).resolve(), *Path(args.output).resolve().parents):
+        raise InputError(f"{args.output}: expected a folder outside of the studies', else it is taken for one itself.")
     return _fuse_studies(find_studies(args.studies), args)
 
 
@@ -125,7 +140,10 @@ def view(args: argparse.Namespace) -> int:
     import webbrowser
 
     from .reports.study_view import write_study_view
+    from .utils.checks import InputError
 
+    if args.html is not None and Path(args.html).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--html {args.html}: expected a name ending in .html.")
     page = write_study_view(args.folder, args.html)
     print(page)
     if args.html is None:
@@ -294,7 +312,8 @@ def demo(args: argparse.Namespace) -> int:
     from .reports.study_view import write_study_view
 
     root = Path(args.output_dir)
-    shutil.rmtree(root / "study", ignore_errors=True)  # of an earlier demo
+    if (root / "study" / "report.json").is_file():
+        shutil.rmtree(root / "study")  # of an earlier demo
     bundle = [sys.executable, "-m", "monai.bundle", "run"]
     steps = [
         [*bundle, "training", "--config_file", str(CONFIGS / "train.json")]
@@ -426,7 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study_options(sub)
     sub.add_argument("--series-a", metavar="UID", help="DICOM: SeriesInstanceUID or number of A [the MR series]")
     sub.add_argument("--series-b", metavar="UID", help="DICOM: the same for B [the series of its modality]")
-    sub.set_defaults(run=fuse)
+    sub.set_defaults(run=fuse, parser=sub)
 
     sub = commands.add_parser("batch", help="fuse many studies, resumable", allow_abbrev=False)
     sub.add_argument("studies", metavar="STUDIES", help="folder with one folder a study, or a CSV table")
@@ -518,6 +537,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and args.command not in ("train", "evaluate"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
     warnings.showwarning = lambda message, *_, **__: print(f"mmif-amin: warning: {message}", file=sys.stderr)
     try:
         return args.run(args)

@@ -82,7 +82,8 @@ def test_dicom_to_everything(tmp_path, patient, capsys):
 
     private = "".join(path.read_text() for path in out.glob("*.json")) + printed.out + printed.err
     assert call("view", out, "--html", tmp_path / "view.html") == 0
-    private += (tmp_path / "view.html").read_text()[:5000]
+    page = (tmp_path / "view.html").read_text()
+    private += page[page.index("const STUDY") :].partition("<script")[0]
     for word in ("doe^", "jane", "pid-4711"):
         assert word not in private.replace(str(folder), "").lower()
 
@@ -136,7 +137,10 @@ def shift(*voxels: float) -> np.ndarray:
     [
         pytest.param(["--task", "CT-MRI"], "expected one series of modality CT", id="modality that is not there"),
         pytest.param(["--series-a", "99"], "99", id="series that is not there"),
-        pytest.param(["--gray"], "volumes are written in gray", id="gray"),
+        pytest.param(["--gray"], "--gray: is for pictures", id="gray"),
+        pytest.param(["--device", "tpu"], "--device tpu: expected cpu, cuda", id="device"),
+        pytest.param(["--series-a", "7", "--series-b", "7"], "found one and the same for A and B", id="one series"),
+        pytest.param(["--series-b", "$print()"], "expected no # in it, and none of $@% before it", id="expression"),
         pytest.param(["--weights", "nowhere.pt"], "nowhere.pt: expected a weights file", id="weights"),
     ],
 )
@@ -166,6 +170,24 @@ def test_bad_options(patient, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
+def test_sources_are_never_overwritten(tmp_path, patient, capsys):
+    copy = tmp_path / "t1.nii.gz"
+    copy.write_bytes((SAMPLE / "t1.nii.gz").read_bytes())
+    assert call("fuse", copy, SAMPLE / "pet.nii.gz", "--task", "PET-MRI", "-o", copy) == 2
+    assert "would overwrite a source" in capsys.readouterr().err
+    assert copy.read_bytes() == (SAMPLE / "t1.nii.gz").read_bytes()
+    assert call("fuse", patient[0], patient[0], "-o", patient[0] / "out") == 2
+    assert "would lie in a source's folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [["--register", "none"], ["--dicom"], ["--grid", "2"], ["--series-a", "1"]])
+def test_options_of_volumes_mean_nothing_for_pictures(tmp_path, capsys, flag):
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    assert call("fuse", tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "c.png", *flag) == 2
+    assert f"{flag[0]}: is for volumes" in capsys.readouterr().err
+
+
 def test_an_output_that_is_not_empty_is_refused_first(tmp_path, patient, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "keep.txt").write_text("mine")
@@ -177,7 +199,9 @@ def test_an_output_that_is_not_empty_is_refused_first(tmp_path, patient, capsys)
 def test_dicom_needs_dicom(tmp_path, capsys):
     words = ("fuse", SAMPLE / "t1.nii.gz", SAMPLE / "ct.nii.gz", "-o", tmp_path / "out", "--dicom")
     assert call(*words) == 2
-    assert "expected DICOM as source A" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "expected DICOM as source A" in error
+    assert "memory" not in error  # refused before the work begins
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,6 +247,21 @@ def test_a_folder_named_after_its_patient_is_not_named_in_the_report(tmp_path, p
     assert call("batch", studies, "-o", out, "--register", "none") == 0
     assert "jane" not in (out / "batch.csv").read_text().lower()
     assert not any("jane" in str(path.relative_to(out)).lower() for path in out.rglob("*"))
+
+
+def test_a_failing_study_does_not_name_its_patient_either(tmp_path, patient, capsys):
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for path in patient[0].glob("pet*"):
+        path.unlink()
+    patient[0].rename(studies / "DOE_JANE")
+    assert call("batch", studies, "-o", tmp_path / "night") == 3
+    told = capsys.readouterr()
+    text = (tmp_path / "night" / "batch.csv").read_text()
+    assert "one and the same for A and B" in text
+    assert len(text.splitlines()) == 2
+    for word in ("doe_", "jane", "4711"):
+        assert word not in (text + told.out + told.err).lower()
 
 
 def test_folders_of_same_named_volumes(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from scipy.ndimage import map_coordinates
-from scripts.data.dicom_reader import is_dicom_folder, list_series, read_dicom_volume
+from scripts.data.dicom_reader import is_dicom_folder, list_series, patient_words, read_dicom_volume
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Modality
 
@@ -643,3 +643,16 @@ def test_real_pair(real_pair, modality, code):
     files = [f for f in list_series(real_pair)[code == "MR"].files if header.SOPInstanceUID in f.name]
     dataset = pydicom.dcmread(files[0])
     np.testing.assert_allclose(volume.values[:, :, 20].T, dataset.pixel_array * float(dataset.RescaleSlope), rtol=1e-6)
+
+
+def test_patient_words(tmp_path):
+    write_series(tmp_path / "p", modality="MR")
+    (tmp_path / "p" / "0-damaged.dcm").write_bytes(bytes(128) + b"DICM" + bytes(5))
+    assert patient_words(tmp_path / "p") == {"doe", "jane", "pid", "4711"}
+    assert patient_words(tmp_path / "nothing") == set()
+
+
+def test_a_description_that_names_the_patient_is_not_listed(tmp_path):
+    write_series(tmp_path, modality="MR", SeriesDescription="T2 for DOE^JANE")
+    assert "(names the patient)" in str(list_series(tmp_path)[0])
+    assert "JANE" not in str(list_series(tmp_path)[0])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import itk
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
+from scripts.transforms import registration
 from scripts.transforms.registration import (
     RegisterToMatch,
     RegisterToMatchd,
@@ -16,6 +19,7 @@ from scripts.transforms.registration import (
 )
 from scripts.utils.checks import InputError
 
+FOUND = Registration("rigid", np.eye(4).tolist(), [0] * 3, [0] * 3, 1.1, 1.2, 1.0, 0.0, 0.5, 1.0)
 SHAPE = (48, 56, 44)
 AFFINE = np.array([[-4.0, 0, 0, 90], [0, 4, 0, -110], [0, 0, 4, -80], [0, 0, 0, 1]])
 
@@ -64,19 +68,27 @@ def error(found: Registration, truth: np.ndarray) -> float:
     return float(np.linalg.norm(points @ (np.array(found.matrix) - truth).T, axis=1).mean())
 
 
-@pytest.mark.parametrize(
-    ("degrees", "millimetres", "table"),
-    [
-        pytest.param((0, 0, 0), (0, 0, 0), False, id="aligned"),
-        pytest.param((8, -10, 6), (12, -9, 10), False, id="displaced"),
-        pytest.param((4, 3, -5), (6, -9, 10), True, id="with a table"),
-    ],
-)
-def test_known_truth(degrees, millimetres, table):
-    moving, truth = displaced(head("ct", table), degrees, millimetres)
-    found = RegisterToMatch().estimate(moving, volume(head("mr")))
-    assert error(found, truth) < 1.0  # a quarter of a voxel
+@pytest.fixture(scope="module")
+def displaced_ct():
+    """A CT with a table, displaced, and the truth."""
+    return displaced(head("ct", table=True), (8, -10, 6), (12, -9, 10))
+
+
+@pytest.fixture(scope="module")
+def found(displaced_ct):
+    return RegisterToMatch(seed=3).estimate(displaced_ct[0], volume(head("mr")))
+
+
+def test_known_truth(found, displaced_ct):
+    assert error(found, displaced_ct[1]) < 1.0  # a quarter of a voxel
+    assert found.before < found.after
+    assert found.spread_mm < 0.5
     assert found.to_dict()["metric"] == "normalized mutual information"
+
+
+def test_the_same_seed_gives_the_same_transform(found, displaced_ct):
+    again = RegisterToMatch(seed=3).estimate(displaced_ct[0], volume(head("mr")))
+    assert np.allclose(again.matrix, found.matrix, atol=1e-9)
 
 
 def test_far_apart_frames():
@@ -91,12 +103,6 @@ def test_affine():
     stretch = np.diag([1.06, 0.95, 1.0, 1.0])
     found = RegisterToMatch("affine").estimate(volume(head("t2"), stretch @ AFFINE), volume(head("mr")))
     assert error(found, stretch) < 1.0
-
-
-def test_the_same_seed_gives_the_same_transform():
-    moving, _ = displaced(head("ct"), (5, 0, 3), (4, 4, 0))
-    first, second = (RegisterToMatch(seed=3).estimate(moving, volume(head("mr"))).matrix for _ in range(2))
-    assert np.allclose(first, second, atol=1e-9)
 
 
 def test_inverse_restores_the_affine():
@@ -121,15 +127,14 @@ def test_inverse_restores_the_affine():
     ],
 )
 def test_when_it_registers(monkeypatch, kind, frames, registered):
-    found = Registration("rigid", np.eye(4).tolist(), [0] * 3, [0] * 3, 1.1, 1.2, 1.0, 0.0, 0.5, 1.0)
-    monkeypatch.setattr(RegisterToMatch, "estimate", lambda *_: found)
+    monkeypatch.setattr(RegisterToMatch, "estimate", lambda *_: FOUND)
     moved = AFFINE.copy()
     moved[0, 3] += 5
     data = {"a": volume(head("mr")), "b": volume(head("ct"), moved)}
     for key, frame in zip("ab", frames, strict=True):
         data[key].meta["frame_of_reference"] = frame
     result = RegisterToMatchd("b", "a", kind=kind)(data)
-    assert result["b_registration"] == (found if registered else None)
+    assert result["b_registration"] == (FOUND if registered else None)
 
 
 def test_one_grid_is_taken_as_registered():
@@ -141,7 +146,7 @@ def test_transform_file_is_read_by_itk(tmp_path):
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_euler("xyz", [10, -20, 5], degrees=True).as_matrix()
     matrix[:3, 3] = [3, -4, 5]
-    found = Registration("rigid", matrix.tolist(), [0] * 3, [0] * 3, 1.1, 1.2, 1.0, 0.0, 0.5, 1.0)
+    found = replace(FOUND, matrix=matrix.tolist())
     transform = itk.transformread(str(found.write(tmp_path / "registration.tfm")))[0]
     ras = np.array([12.0, -30.0, 44.0])
     there = np.array(transform.TransformPoint((ras * [-1, -1, 1]).tolist())) * [-1, -1, 1]
@@ -157,6 +162,7 @@ def noise(seed: int) -> np.ndarray:
     [
         pytest.param(lambda: volume(noise(1)), "expected a plausible alignment", id="noise"),
         pytest.param(lambda: displaced(head("ct"), (0, 0, 120), (0, 0, 0))[0], "plausible alignment", id="turned far"),
+        pytest.param(lambda: volume(np.full(SHAPE, -1000.0, np.float32)), "is constant", id="air"),
         pytest.param(lambda: volume(np.full(SHAPE, 7.0, np.float32)), "the moving image is constant", id="constant"),
         pytest.param(lambda: volume(head("ct")[:, :, :2]), r"at least 4 voxels.*\(48, 56, 2\)", id="two slices"),
     ],
@@ -166,18 +172,47 @@ def test_refused(moving, message):
         RegisterToMatch().estimate(moving(), volume(head("mr")))
 
 
-def test_time_limit_and_after_it():
-    fixed, moving = volume(head("mr")), volume(head("ct"))
-    with pytest.raises(InputError, match="not done after .* stopped"):
-        RegisterToMatch(time_limit=0.05).estimate(moving, fixed)
-    assert error(RegisterToMatch().estimate(moving, fixed), np.eye(4)) < 1.0
+@pytest.mark.parametrize(
+    ("change", "turned", "stretch", "message"),
+    [
+        pytest.param({}, 60, 1.0, "it turns by 60 degrees", id="turned"),
+        pytest.param({}, 0, 1.5, "it stretches by 1.50 to 1.50", id="stretched"),
+        pytest.param({"overlap": 0.2}, 0, 1.0, "only 20% of the heads overlap", id="apart"),
+        pytest.param({"spread_mm": float("inf")}, 0, 1.0, "other starts end inf mm away", id="a restart failed"),
+        pytest.param({"after": 1.1}, 0, 1.0, "the metric fell from 1.2000 to 1.1000", id="worse"),
+        pytest.param({"gain": 0.001}, 0, 1.0, "a 10 mm shift costs 0.1% of the metric", id="flat"),
+    ],
+)
+def test_each_limit(change, turned, stretch, message):
+    found = replace(FOUND, **{"before": 1.2, "after": 1.3, **change})
+    rotation = Rotation.from_euler("z", turned, degrees=True).as_matrix()
+    with pytest.raises(InputError, match=message):
+        RegisterToMatch()._check(found, rotation, np.full(3, stretch))
+    RegisterToMatch()._check(replace(FOUND, before=1.2, after=1.3), np.eye(3), np.ones(3))
+
+
+def test_limits_by_name():
+    register = RegisterToMatchd("b", "a", limits={"rotation": 90})
+    assert register.register.limits.rotation == 90
+
+
+def test_time_limit():
+    with pytest.raises(InputError, match="not done after 0.01 s, stopped"):
+        RegisterToMatch(time_limit=0.01).estimate(volume(head("ct")), volume(head("mr")))
+
+
+def test_a_worker_that_dies_is_one_clear_error(monkeypatch, tmp_path):
+    (tmp_path / "worker.py").write_text("raise SystemExit('no elastix here')")
+    monkeypatch.setattr(registration, "WORKER", tmp_path / "worker.py")
+    with pytest.raises(InputError, match="ended by itself: no elastix here"):
+        RegisterToMatch().estimate(volume(head("ct")), volume(head("mr")))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         pytest.param({"kind": "rigit"}, "did you mean 'rigid'", id="kind"),
-        pytest.param({"start": "middle"}, "'middle' is not a valid value", id="start"),
+        pytest.param({"start": "middle"}, "Unsupported option 'middle'|'middle' is not a valid value", id="start"),
     ],
 )
 def test_bad_options(arguments, message):

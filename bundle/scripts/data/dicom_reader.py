@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,10 +36,13 @@ COSINE_TOLERANCE = 2e-3  # direction cosines are often written with three decima
 SAME_POSITION = 0.01  # mm; slices closer than this lie at one position
 GRID_TOLERANCE = (0.01, 0.1)  # of the slice spacing; mm: one decimal puts both a slice and the first one 0.05 mm off
 TILT_TOLERANCE = 0.01  # sideways part of the step between slices, 0.6 degrees; more is a gantry tilt
+PART_OF_UID = 6  # characters; fewer are a series number
 STRAY_SHARE = 5  # slices of other orientations are a localizer's when they are at most one in five
 UNRECONSTRUCTED = ("STATIC", "DYNAMIC", "GATED", "WHOLE BODY", "TOMO", "GATED TOMO", "RECON GATED TOMO")  # of NM
 
+PATIENT_TAGS = ("PatientName", "PatientID")
 LISTED_TAGS = (
+    *PATIENT_TAGS,
     "SOPClassUID",
     "SeriesInstanceUID",
     "Modality",
@@ -274,13 +278,42 @@ def _describe(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Se
             uid=uid,
             modality=str(first.get("Modality", "")),
             number=None if first.get("SeriesNumber") is None else int(first.SeriesNumber),
-            description=str(first.get("SeriesDescription", "")),
+            description=_public(str(first.get("SeriesDescription", "")), first),
             files=files,
             images=sum(int(header.get("NumberOfFrames") or 1) for header in headers),
             size=(int(first.Columns), int(first.Rows)),
             spacing=tuple(float(s) for s in reversed(first.get("PixelSpacing") or [])),
             localizer=all(map(_is_localizer, headers)),
         )
+
+
+def _words(header: Any) -> set[str]:
+    text = " ".join(str(header.get(tag) or "") for tag in PATIENT_TAGS).lower()
+    return {word for word in re.split(r"[\W_]+", text) if len(word) >= 3}
+
+
+def _public(text: str, header: Any) -> str:
+    """A text without the patient's name and id."""
+    return "(names the patient)" if any(word in text.lower() for word in _words(header)) else text
+
+
+@quiet_pydicom()
+def patient_words(path: str | os.PathLike) -> set[str]:
+    """Words that name the patient of a DICOM file or folder: of name and id, lower case, at least three letters.
+
+    Args:
+        path: any path; damaged files are passed over, and what is not DICOM names nobody.
+    """
+    for file in filter(_is_dicom, sorted(_files(Path(path)))):
+        try:
+            header = require("pydicom").dcmread(
+                file, stop_before_pixels=True, force=True, specific_tags=list(PATIENT_TAGS)
+            )
+        except Exception:  # pydicom raises many types; a damaged file is refused where it is used
+            continue
+        if words := _words(header):
+            return words
+    return set()
 
 
 def _listed(header: Any, keyword: str) -> list[str]:
@@ -300,7 +333,7 @@ def _choose(who: str, found: list[Series], modality: Modality | None, series: st
         hits = (
             [s for s in found if s.uid == series]
             or [s for s in found if str(s.number) == series]
-            or [s for s in found if s.uid.startswith(series) or s.uid.endswith(series)]
+            or [s for s in found if len(series) >= PART_OF_UID and (s.uid.startswith(series) or s.uid.endswith(series))]
         )
         if len(hits) > 1 and modality is not None:
             hits = [s for s in hits if s.modality == DICOM_MODALITIES[modality]]

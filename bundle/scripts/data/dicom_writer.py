@@ -116,7 +116,7 @@ def _write_slices(
         image_class = by_modality.get(header.get("Modality"), image_class)
     codes = "+".join(DICOM_MODALITIES[source.modality] for source in sources if source.modality is not None)
     series = {
-        "study_instance_uid": header.get("StudyInstanceUID") or uid.generate_uid(),
+        "study_instance_uid": header.get("StudyInstanceUID") or _uid_from("study", header),
         "series_instance_uid": uid.generate_uid(),
         "series_number": max(1, min(SERIES_NUMBER_OFFSET + int(header.get("SeriesNumber") or 0), 2**31 - 1)),
         "sop_class_uid": image_class,
@@ -155,7 +155,7 @@ def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], im
         common.SpecificCharacterSet = header.SpecificCharacterSet
     common.PatientPosition = header.get("PatientPosition", "")
     common.Laterality = ""
-    common.FrameOfReferenceUID = header.get("FrameOfReferenceUID") or pydicom.uid.generate_uid()
+    common.FrameOfReferenceUID = header.get("FrameOfReferenceUID") or _uid_from("frame", header)
     common.PositionReferenceIndicator = ""
     common.ImageOrientationPatient = _decimals(directions.ravel())
     common.PixelSpacing = _decimals(spacing[1::-1])  # between rows, then between columns
@@ -188,6 +188,11 @@ def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], im
         common.ConversionType = "SYN"
         common.PatientOrientation = None
     return common
+
+
+def _uid_from(kind: str, header: Any) -> str:
+    """A UID that the header lacks, the same for all series made from it."""
+    return require("pydicom").uid.generate_uid(entropy_srcs=[kind, str(header.SOPInstanceUID)])
 
 
 def _to_lps(vectors: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,17 +13,10 @@ from ..utils.checks import InputError
 from ..utils.enums import Modality
 from ..utils.image_io import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti
 from .datalist import modalities_of
-from .dicom_reader import (
-    DICOM_MODALITIES,
-    is_dicom_folder,
-    list_series,
-    quiet_pydicom,
-    read_dicom_volume,
-    require,
-)
+from .dicom_reader import DICOM_MODALITIES, is_dicom_folder, list_series, read_dicom_volume
 from .volume import Volume, read_nifti_volume
 
-__all__ = ["Study", "find_studies", "is_volume", "patient_words", "read_study", "read_volume"]
+__all__ = ["Study", "find_studies", "is_volume", "read_study", "read_volume"]
 
 AIR = -1000.0  # HU
 CUT_OUT = 0.1  # share of the voxels that a cut-out background has at least
@@ -71,13 +63,13 @@ def read_volume(path: str | os.PathLike, modality: Modality | None = None, serie
 
     Args:
         path: file or folder.
-        modality: chooses among the series of a folder. Defaults to None.
+        modality: chooses among the series of a folder, and says what a NIfTI file holds. Defaults to None.
         series: SeriesInstanceUID or number, chooses among them too. Defaults to None.
 
     Raises:
         InputError: When it cannot be used; see ``read_nifti_volume`` and ``read_dicom_volume``.
     """
-    return read_nifti_volume(path) if is_nifti(path) else read_dicom_volume(path, modality, series)
+    return read_nifti_volume(path, modality) if is_nifti(path) else read_dicom_volume(path, modality, series)
 
 
 def read_study(study: Study) -> tuple[Volume, Volume, str]:
@@ -99,6 +91,10 @@ def read_study(study: Study) -> tuple[Volume, Volume, str]:
         wanted_a, wanted_b = a.modality or Modality.MRI, b.modality
         if wanted_a is not Modality.MRI and wanted_b is Modality.MRI:
             raise InputError(f"Expected the MRI as source A, got {wanted_a} as A and MRI as B. Swap the two.")
+    if a.headers and b.headers and a.headers[0].SeriesInstanceUID == b.headers[0].SeriesInstanceUID:
+        raise InputError(
+            "Expected two series, found one and the same for A and B. Is the second one there? Name it with --series-b."
+        )
     for name, volume, wanted in (("A", a, wanted_a), ("B", b, wanted_b)):
         if volume.modality is not None and volume.modality is not wanted:
             raise InputError(
@@ -145,23 +141,6 @@ def _only_other_series(path: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def patient_words(path: str | os.PathLike) -> set[str]:
-    """Words that name the patient of a DICOM file or folder: name and id, lower case, letters and digits only.
-
-    Empty for NIfTI. Words below three letters are left out: they are in every name.
-    """
-    if is_nifti(path):
-        return set()
-    try:
-        file = list_series(path)[0].files[0]
-    except (InputError, IndexError):  # what cannot be read names nobody, and is refused later
-        return set()
-    with quiet_pydicom():
-        header = require("pydicom").dcmread(file, stop_before_pixels=True, specific_tags=["PatientName", "PatientID"])
-    text = f"{header.get('PatientName', '')} {header.get('PatientID', '')}".lower()
-    return {word for word in re.split(r"[\W_]+", text) if len(word) >= 3}
-
-
 def find_studies(path: str | os.PathLike) -> list[Study]:
     """Studies of a batch.
 
@@ -184,9 +163,9 @@ def find_studies(path: str | os.PathLike) -> list[Study]:
     if not studies:
         raise InputError(f"{path}: expected at least one study, found none.")
     names = [study.name for study in studies]
-    odd = [name for name in names if Path(name).name != name]
+    odd = [name for name in names if Path(name).name != name or name in (".", "..") or is_nifti(name)]
     if odd:
-        raise InputError(f"{path}: expected a plain name for each study, got '{odd[0]}'.")
+        raise InputError(f"{path}: expected a plain name for each study, without .nii, got '{odd[0]}'.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: expected each name once, '{twice[0]}' is there {names.count(twice[0])} times.")
@@ -202,18 +181,25 @@ def _folder_study(folder: Path) -> Study:
 
 
 def _table(path: Path) -> list[Study]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        fields = set(reader.fieldnames or ())
-        missing, unknown = {"source_a", "source_b"} - fields, fields - set(COLUMNS)
-        if missing or unknown:
-            raise InputError(
-                f"{path}: expected the columns source_a and source_b, and perhaps name, task, series_a, series_b; "
-                f"{'missing' if missing else 'unknown'}: {', '.join(sorted(map(str, missing or unknown)))}."
-            )
-        rows = [{key: value.strip() for key, value in row.items() if value and value.strip()} for row in reader]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a table in UTF-8, got another encoding. Save it as CSV UTF-8.") from error
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    fields = {field.strip() for field in reader.fieldnames or ()}
+    missing, unknown = {"source_a", "source_b"} - fields, fields - set(COLUMNS)
+    if missing or unknown:
+        raise InputError(
+            f"{path}: expected the columns source_a and source_b, and perhaps name, task, series_a, series_b, parted "
+            f"by commas; {'missing' if missing else 'unknown'}: {', '.join(sorted(missing or unknown))}."
+        )
     studies = []
-    for number, row in enumerate(rows, start=1):
+    for number, line in enumerate(reader, start=1):
+        if None in line:
+            raise InputError(f"{path}: row {number}: expected {len(fields)} columns, there are more.")
+        row = {key.strip(): value.strip() for key, value in line.items() if value and value.strip()}
+        if not row:
+            continue
         if not {"source_a", "source_b"} <= set(row):
             raise InputError(f"{path}: row {number}: expected source_a and source_b, one of them is empty.")
         sources = {key: str(path.parent / row.pop(key)) for key in ("source_a", "source_b")}

@@ -47,14 +47,16 @@ class Volume:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
 
-def read_nifti_volume(path: str | os.PathLike) -> Volume:
+def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None) -> Volume:
     """Read a NIfTI volume in its own voxel order.
 
     Args:
         path: .nii or .nii.gz file.
+        modality: what the user says that it is. Defaults to None.
 
     Returns:
-        The volume; CT in Hounsfield units where values reach below -500, else of unknown modality.
+        The volume; CT in Hounsfield units where values reach below -500 (not if it is said to be PET or SPECT, whose
+        reconstruction can), else of unknown modality.
 
     Raises:
         InputError: When the file is missing, empty, damaged, not 3-D, not finite or without a usable geometry.
@@ -88,7 +90,7 @@ def read_nifti_volume(path: str | os.PathLike) -> Volume:
     if np.abs(cosines).max() > SHEAR_TOLERANCE:
         values, affine = _upright(values, affine)
         notes.append(f"sheared axes ({np.degrees(np.arcsin(np.abs(cosines).max())):.1f} degrees) resampled upright")
-    is_ct = bool(values.min() < HOUNSFIELD_AIR)
+    is_ct = modality not in (Modality.PET, Modality.SPECT) and bool(values.min() < HOUNSFIELD_AIR)
     modality, unit = (Modality.CT, "HU") if is_ct else (None, "arbitrary")
     return Volume(values, affine, modality, unit, tuple(notes))
 

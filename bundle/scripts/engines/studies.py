@@ -16,13 +16,15 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import BUNDLE_ROOT
-from ..data.study import Study, patient_words
+from ..data.dicom_reader import patient_words
+from ..data.study import Study
 from ..utils.checks import InputError
-from ..utils.image_io import is_nifti, write_atomically
+from ..utils.image_io import check_writable, is_nifti, write_atomically
 from .workflow import run_config
 
 __all__ = ["fuse_studies", "fuse_study"]
 
+CONFIG_MARKS = "$@%"  # with which MONAI's expressions and references begin; # parts its keys, also in values
 CONFIG = Path(BUNDLE_ROOT) / "configs" / "inference_volume.json"
 COLUMNS = ("name", "status", "seconds", "VIF", "VIFlocal", "Qabf", "registration_nmi", "error")
 
@@ -41,8 +43,15 @@ def fuse_study(study: Study, output: str | os.PathLike, options: dict[str, Any])
     Raises:
         InputError: When an input cannot be used, or the registration is not plausible.
     """
-    entry = {key: value for key, value in study.to_dict().items() if key != "name"}
-    run_config([CONFIG], "run", {**options, **entry, "output_dir": str(output)})
+    paths = {key: os.path.abspath(path) for key, path in _paths(study, output).items()}
+    for name, value in {**paths, "--series-a": study.series_a or "", "--series-b": study.series_b or ""}.items():
+        if "#" in value or value[:1] in tuple(CONFIG_MARKS):
+            raise InputError(f"{name} '{value}': expected no # in it, and none of {CONFIG_MARKS} before it. Rename it.")
+    if options.get("dicom") and is_nifti(study.source_a):
+        raise InputError("DICOM output: expected DICOM as source A, got NIfTI. Leave out --dicom.")
+    _keep_sources(study, Path(output))
+    entry = {"task": study.task, "series_a": study.series_a, "series_b": study.series_b, **paths}
+    run_config([CONFIG], "run", {**options, **entry})
     if is_nifti(output):
         return [str(output)]
     report = json.loads((Path(output) / "report.json").read_text())
@@ -56,6 +65,20 @@ def fuse_study(study: Study, output: str | os.PathLike, options: dict[str, Any])
         )
     lines.append(f"{report['task']}, {report['seconds']:.0f} s, {report['peak_memory_gb']:.1f} GB: {output}")
     return [*lines, f"look at it: mmif-amin view {output}"]
+
+
+def _paths(study: Study, output: str | os.PathLike) -> dict[str, str]:
+    return {"source_a": study.source_a, "source_b": study.source_b, "output_dir": str(output)}
+
+
+def _keep_sources(study: Study, output: Path) -> None:
+    """Refuse an output that would overwrite a source, or be read as a part of it the next time."""
+    place = output.resolve()
+    for source in (Path(study.source_a).resolve(), Path(study.source_b).resolve()):
+        if place == source:
+            raise InputError(f"{output}: the output would overwrite a source. Choose another output.")
+        if source.is_dir() and source in place.parents:
+            raise InputError(f"{output}: the output would lie in a source's folder. Choose another output.")
 
 
 def fuse_studies(
@@ -76,43 +99,48 @@ def fuse_studies(
         How many failed, and the report.
     """
     output = Path(output)
+    check_writable(output)
     report = output / "batch.csv"
     rows: list[dict[str, Any]] = []
     for study in tqdm(studies, desc="studies", unit="study"):
         name = _public_name(study)
-        folder = output / name
-        row: dict[str, Any] = {"name": name, "status": "fused"}
-        if (folder / "report.json").is_file():
-            row["status"] = "done before"
-        else:
-            try:
-                fuse_study(replace(study, task=study.task or task), folder, options)
-            except Exception as error:  # whatever is wrong with one study must not stop the night
-                row.update(status="failed", error=_reason(error))
-                tqdm.write(f"{name}: {row['error']}")
-        if row["status"] != "failed":
-            row.update(_figures(folder))
+        row: dict[str, Any] = {"name": name}
+        try:
+            row["status"] = "done before" if (output / name / "report.json").is_file() else "fused"
+            if row["status"] == "fused":
+                fuse_study(replace(study, task=study.task or task), output / name, options)
+            row.update(_figures(output / name))
+        except Exception as error:  # whatever is wrong with one study must not stop the night
+            row.update(status="failed", error=_reason(error, study, name))
+            tqdm.write(f"{name}: {row['error']}")
         rows.append(row)
         _write_table(report, rows)
     return sum(row["status"] == "failed" for row in rows), report
 
 
 def _public_name(study: Study) -> str:
-    words = patient_words(study.source_a) | patient_words(study.source_b)
+    words = set().union(*(patient_words(path) for path in (study.source_a, study.source_b) if not is_nifti(path)))
     letters = re.sub(r"[\W_]+", "", study.name).lower()
     if any(word in letters for word in words):
         return f"study-{hashlib.sha256(study.name.encode()).hexdigest()[:8]}"
     return study.name
 
 
-def _reason(error: BaseException | None) -> str:
-    """What went wrong in one line: MONAI wraps errors, and a config's InputError is another class of the same name."""
-    last = error
+def _reason(error: BaseException | None, study: Study, name: str) -> str:
+    """What went wrong in one line: MONAI wraps errors, and a config's InputError is another class of the same name.
+
+    Neither the paths nor the study's own name are in it: both may name the patient.
+    """
+    text = f"{type(error).__name__}: {error}"
     while error is not None:
+        text = f"{type(error).__name__}: {error}"
         if type(error).__name__ == InputError.__name__:
-            return str(error)
-        last, error = error, error.__cause__ or error.__context__
-    return f"{type(last).__name__}: {last}".splitlines()[0]
+            text = str(error)
+            break
+        error = error.__cause__ or error.__context__
+    for private, public in ((study.source_a, "A"), (study.source_b, "B"), (study.name, name)):
+        text = text.replace(private, public)
+    return "; ".join(line.strip() for line in text.splitlines())
 
 
 def _figures(folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..metrics.vif import MIN_SIZE
 from ..transforms.registration import Registration
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
-from ..utils.image_io import is_nifti, write_nifti
+from ..utils.image_io import check_writable, is_nifti, write_nifti
 
 __all__ = ["StudyWriter"]
 
@@ -76,6 +76,7 @@ class StudyWriter:
     def start(self, engine: Engine) -> None:
         """Check that the output can be written."""
         self.began = time.perf_counter()
+        check_writable(self.output)
         alone = is_nifti(self.output)
         if alone and (self.dicom or self.loss_map):
             raise InputError(f"{self.output}: expected a folder as output, because DICOM or loss maps are asked for.")
@@ -108,7 +109,9 @@ class StudyWriter:
             raise InputError(f"{self.output}: cannot write there: {error.strerror}. Choose another output.") from error
         try:
             write(temporary)
-            temporary.chmod(0o755)
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o777 & ~mask)
             if self.output.is_dir():
                 self.output.rmdir()
             temporary.rename(self.output)

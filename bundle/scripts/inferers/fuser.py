@@ -142,7 +142,7 @@ def load(weights: str | os.PathLike = DEFAULT_WEIGHTS, device: str | torch.devic
         device: where it runs. Defaults to ``"cpu"``.
 
     Raises:
-        InputError: When the file is missing, damaged or of another architecture.
+        InputError: When the file is missing, damaged or of another architecture, or the device is not there.
     """
     path = Path(weights)
     if not path.is_file():
@@ -157,4 +157,9 @@ def load(weights: str | os.PathLike = DEFAULT_WEIGHTS, device: str | torch.devic
             f"{path}: expected weights of the network in configs/inference.json, got: {str(error).splitlines()[0]} "
             "Use weights of this version."
         ) from error
-    return Fuser(network, device)
+    try:
+        return Fuser(network, device)
+    except (AssertionError, RuntimeError) as error:  # torch raises either for a device that is not there
+        raise InputError(
+            f"--device {device}: expected cpu, cuda or cuda:N, got: {str(error).splitlines()[0]}"
+        ) from error

@@ -1,8 +1,7 @@
-"""Runs elastix in a process of its own: it can be stopped at a time limit, and its memory is given back.
+"""Runs elastix in a process of its own: it can be stopped at a time limit, and a crash does not take all along.
 
 Not imported: :mod:`registration` starts it as a script, writes the name of a job file (``.npz``) on its standard input,
-one a line, and reads one line of JSON for each. It ends when its standard input does. One worker serves all
-registrations of a process.
+one a line, and reads one line of JSON for each. It ends when its standard input does.
 
 ``itk.ElastixRegistrationMethod`` would load every pixel type that ITK has, 10 to 16 seconds; the generated modules of
 the classes that are needed, named here, take 3.
@@ -80,7 +79,7 @@ def _rotation(axis: int, angle: float) -> np.ndarray:
     return matrix
 
 
-def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
+def register(job: dict[str, np.ndarray]) -> list[list[list[float]] | None]:
     """Register from each start.
 
     Args:
@@ -89,10 +88,10 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
             (``EulerTransform`` or ``AffineTransform``) and ``seed``.
 
     Returns:
-        For each start from which elastix came to an end the matrix (4, 4), fixed to moving in RAS, as lists.
+        For each start the matrix (4, 4), fixed to moving in RAS, as lists; None where elastix came to no end.
 
     Raises:
-        RuntimeError: When it came to an end from no start.
+        RuntimeError: When it came to an end from no start; elastix itself only refers to its log.
     """
     fixed = _image(job["fixed"], job["fixed_affine"])
     mask = _image(job["mask"].astype(np.uint8), job["fixed_affine"])
@@ -104,7 +103,8 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
     values["FixedImagePyramidSchedule"] = _schedule(job["levels"], job["fixed_affine"])
     values["MovingImagePyramidSchedule"] = _schedule(job["levels"], job["moving_affine"])
     parameters.AddParameterMap(values)
-    found, error = [], None
+    found: list[list[list[float]] | None] = []
+    error = None
     for start in job["starts"]:
         moving = _image(job["moving"], np.linalg.inv(start) @ job["moving_affine"])
         elastix = itkElastixRegistrationMethodIF3IF3.New()
@@ -117,11 +117,12 @@ def register(job: dict[str, np.ndarray]) -> list[list[list[float]]]:
             elastix.UpdateLargestPossibleRegion()
         except RuntimeError as failure:  # too little overlap, no gradient
             error = failure
+            found.append(None)
             continue
         matrix = _matrix(dict(elastix.GetTransformParameterObject().GetParameterMap(0)))
         found.append((start @ RAS_TO_LPS @ matrix @ RAS_TO_LPS).tolist())
-    if error is not None and not found:
-        raise error
+    if error is not None and not any(found):
+        raise RuntimeError("no start came to an end. Do the fields of view meet, is there structure?") from error
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import json
 import os
@@ -14,7 +13,6 @@ import threading
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,7 @@ from ..utils.enums import RegistrationKind, RegistrationStart
 from ..utils.image_io import write_atomically
 from ..utils.intensity import otsu_threshold
 
-__all__ = ["RegisterToMatch", "RegisterToMatchd", "Registration", "normalized_mutual_information"]
+__all__ = ["Limits", "RegisterToMatch", "RegisterToMatchd", "Registration", "normalized_mutual_information"]
 
 WORKER = Path(__file__).with_name("elastix_worker.py")
 ELASTIX_TRANSFORMS = {RegistrationKind.RIGID: "EulerTransform", RegistrationKind.AFFINE: "AffineTransform"}
@@ -154,7 +152,7 @@ def normalized_mutual_information(a: np.ndarray, b: np.ndarray, bins: int = BINS
 class _Work:
     """A volume as it is registered: clipped to [0, 1], without table, averaged to about ``voxel`` millimetres."""
 
-    def __init__(self, image: MetaTensor | torch.Tensor, name: str, voxel: float) -> None:
+    def __init__(self, image: MetaTensor, name: str, voxel: float) -> None:
         if image.ndim != 4 or image.shape[0] != 1:
             raise ValueError(f"`{name}` must have shape (1, X, Y, Z), got {tuple(image.shape)}.")
         if min(image.shape[1:]) < MIN_SIDE:
@@ -162,13 +160,14 @@ class _Work:
                 f"Registration: expected at least {MIN_SIDE} voxels along each axis, got {tuple(image.shape[1:])} for "
                 f"the {name} image. Use registered images with --register none."
             )
-        affine = image.affine if isinstance(image, MetaTensor) else torch.eye(4)
-        self.affine = affine.cpu().numpy().astype(np.float64)
+        self.affine = image.affine.cpu().numpy().astype(np.float64)
         values = np.asarray(image[0].detach().cpu().numpy(), dtype=np.float32)
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
-        factors = [max(1, int(voxel / size + 0.25)) for size in spacing]
+        most = np.array(values.shape) // MIN_SIDE
+        factors = np.clip((voxel / spacing + 0.25).astype(int), 1, most).tolist()
         values = self._average(values, factors)
-        hounsfield = values.min() < BODY
+        unit = image.meta.get("unit")
+        hounsfield = unit == "HU" if unit else bool(values.min() < BODY)
         if hounsfield:
             values = values.clip(AIR, BONE)
         else:
@@ -176,6 +175,8 @@ class _Work:
         if values.min() == values.max():
             raise InputError(f"Registration: expected structure, the {name} image is constant. Choose another series.")
         self.foreground = self._body(values, hounsfield)
+        if not self.foreground.any():
+            raise InputError(f"Registration: expected a body, the {name} image shows only air. Choose another series.")
         self.mask = self._grown(self.foreground)
         self.values = ((values - values.min()) / np.ptp(values)).astype(np.float32)
         if hounsfield:
@@ -184,7 +185,7 @@ class _Work:
     def _average(self, values: np.ndarray, factors: Sequence[int]) -> np.ndarray:
         """Average blocks of voxels, and move the affine to the centres of the blocks."""
         if max(factors) == 1:
-            return values.copy()
+            return values
         shape = [n // f for n, f in zip(values.shape, factors, strict=True)]
         values = values[tuple(slice(0, n * f) for n, f in zip(shape, factors, strict=True))]
         blocks = values.reshape([x for n, f in zip(shape, factors, strict=True) for x in (n, f)])
@@ -233,71 +234,68 @@ class _Work:
 
 
 class _Worker:
-    """The process in which elastix runs; started at the first job, ended with this one or at a time limit."""
+    """The process in which elastix runs, for one registration; it is ended with it, or at the time limit.
 
-    def __init__(self) -> None:
-        self.process: subprocess.Popen | None = None
-        self.answers: queue.Queue[str] = queue.Queue()
+    Args:
+        time_limit: seconds for all jobs together, from now.
+    """
 
-    def _start(self) -> subprocess.Popen:
-        process = subprocess.Popen(
+    def __init__(self, time_limit: float) -> None:
+        self.time_limit = time_limit
+        self.end = time.monotonic() + time_limit
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
             [sys.executable, str(WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors,
             text=True,
         )
-        answers: queue.Queue[str] = queue.Queue()
-        self.answers = answers
+        self.answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
 
-        def listen() -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
-                answers.put(line)
-            answers.put("")
+    def _listen(self) -> None:
+        for line in self.process.stdout or ():
+            self.answers.put(line)
+        self.answers.put("")
 
-        threading.Thread(target=listen, daemon=True).start()
-        return process
+    def __enter__(self) -> _Worker:
+        return self
 
-    def stop(self) -> None:
-        """End the process, whatever it does."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
 
-    def run(self, time_limit: float, **job: Any) -> list[np.ndarray]:
-        """Run one job; see ``elastix_worker.register``."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = self._start()
+    def run(self, **job: Any) -> list[np.ndarray | None]:
+        """Run one job; see ``elastix_worker.register``.
+
+        Raises:
+            InputError: When the time is over, elastix comes to an end from no start, or its process dies.
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "job.npz"
             np.savez(path, **job)
-            assert self.process.stdin is not None
-            self.process.stdin.write(f"{path}\n")
-            self.process.stdin.flush()
             try:
-                line = self.answers.get(timeout=time_limit)
+                print(path, file=self.process.stdin, flush=True)
+                line = self.answers.get(timeout=max(0.0, self.end - time.monotonic()))
+            except BrokenPipeError:
+                line = ""
             except queue.Empty:
-                self.stop()
                 raise InputError(
-                    f"Registration: not done after {time_limit:g} s, stopped. Allow more time, or register the volumes "
-                    "with another tool first and use --register none."
+                    f"Registration: not done after {self.time_limit:g} s, stopped. Allow more time with --time-limit, "
+                    "or register the volumes with another tool first and use --register none."
                 ) from None
         if not line:
-            self.stop()
-            raise RuntimeError("elastix's process ended by itself. Is itk-elastix installed (pip install itk-elastix)?")
+            self.errors.seek(0)
+            last = (self.errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            raise InputError(
+                f"Registration: elastix's process ended by itself: {last}. Is itk-elastix installed, is memory free?"
+            )
         answer = json.loads(line)
         if "error" in answer:
             raise InputError(f"Registration: elastix could not align the volumes: {answer['error']}")
-        return [np.array(matrix) for matrix in answer["matrices"]]
-
-
-@lru_cache(maxsize=1)
-def _worker() -> _Worker:
-    worker = _Worker()
-    atexit.register(worker.stop)
-    return worker
+        return [None if matrix is None else np.array(matrix) for matrix in answer["matrices"]]
 
 
 def _shift(offset: np.ndarray) -> np.ndarray:
@@ -318,8 +316,9 @@ class RegisterToMatch(InvertibleTransform):
 
     Mutual information (Mattes) is maximized by adaptive stochastic gradient descent in elastix, first at 2 mm on a
     pyramid of three levels from each start, the files' own geometry and matching centres of mass, then at 1 mm. With T
-    the result, fixed to moving, the moving affine A becomes :math:`T^{-1} A`; MONAI's ``ResampleToMatch`` then
-    resamples. Air counts only within 5 mm of the head; the table of a CT is removed.
+    the result, fixed to moving, the moving affine A becomes :math:`T^{-1} A`; ``ResampleVolume``, or MONAI's
+    ``ResampleToMatch``, then resamples. Air counts only within 5 mm of the head; the table of a CT is removed (``unit``
+    of the meta data says ``"HU"``; where it says nothing, values below -300 do).
 
     A result is believed only if it is plausible: two further registrations, started away from it, must come back
     to it (:class:`Limits` has the figures).
@@ -333,12 +332,12 @@ class RegisterToMatch(InvertibleTransform):
         limits: what to believe. Defaults to ``Limits()``.
 
     Shape:
-        moving, fixed: (1, X, Y, Z), in any units; MetaTensors with affines without shear.
+        moving, fixed: (1, X, Y, Z) MetaTensors, in any units, with perpendicular axes.
 
     Raises:
         ValueError: When ``kind`` or ``start`` is not known, or a shape is wrong.
-        InputError: When the result is not plausible, with the figures; when a volume is constant or has less than 4
-            voxels along an axis; when the time limit is reached.
+        InputError: When the result is not plausible, with the figures; when a volume is constant, shows only air or has
+            less than 4 voxels along an axis; when the time limit is reached.
 
     Reference: Klein et al., "elastix: a toolbox for intensity-based medical image registration", IEEE TMI 2010, doi
     10.1109/TMI.2009.2035616; Mattes et al., "PET-CT image registration in the chest using free-form deformations", IEEE
@@ -362,42 +361,41 @@ class RegisterToMatch(InvertibleTransform):
     def estimate(self, moving: MetaTensor, fixed: MetaTensor) -> Registration:
         """Find the transform without applying it."""
         began = time.perf_counter()
-        works = {voxel: (_Work(fixed, "fixed", voxel), _Work(moving, "moving", voxel)) for voxel in (COARSE, FINE)}
-        still, other = works[COARSE]
-        points, values = still.points(still.mask, SAMPLES, self.seed)
-        inside, _ = still.points(still.foreground, SAMPLES // 10, self.seed)
+        with _Worker(self.time_limit) as worker:
+            works = {voxel: (_Work(fixed, "fixed", voxel), _Work(moving, "moving", voxel)) for voxel in (COARSE, FINE)}
+            still, other = works[COARSE]
+            points, values = still.points(still.mask, SAMPLES, self.seed)
+            inside, _ = still.points(still.foreground, SAMPLES // 10, self.seed)
 
-        def metric(matrix: np.ndarray) -> float:
-            return normalized_mutual_information(values, other.at(points @ matrix.T))
+            def metric(matrix: np.ndarray) -> float:
+                return normalized_mutual_information(values, other.at(points @ matrix.T))
 
-        def distance(a: np.ndarray, b: np.ndarray) -> float:
-            return float(np.linalg.norm(inside @ (a - b).T, axis=1).mean())
+            def run(
+                voxel: float, starts: Sequence[np.ndarray], kind: RegistrationKind = RegistrationKind.RIGID
+            ) -> list[np.ndarray | None]:
+                a, b = works[voxel]
+                return worker.run(
+                    fixed=a.values,
+                    fixed_affine=a.affine,
+                    mask=a.mask,
+                    moving=b.values,
+                    moving_affine=b.affine,
+                    starts=np.array(starts),
+                    levels=LEVELS[voxel],
+                    kind=ELASTIX_TRANSFORMS[kind],
+                    seed=self.seed + 1,  # elastix takes 0 for a random seed
+                )
 
-        def run(voxel: float, starts: Sequence[np.ndarray], kind: RegistrationKind) -> list[np.ndarray]:
-            a, b = works[voxel]
-            return _worker().run(
-                self.time_limit - (time.perf_counter() - began),
-                fixed=a.values,
-                fixed_affine=a.affine,
-                mask=a.mask,
-                moving=b.values,
-                moving_affine=b.affine,
-                starts=np.array(starts),
-                levels=LEVELS[voxel],
-                kind=ELASTIX_TRANSFORMS[kind],
-                seed=self.seed + 1,  # elastix takes 0 for a random seed
-            )
-
-        best = max(run(COARSE, self._starts(still, other), RegistrationKind.RIGID), key=metric)
-        center = still.center(of_mass=True)
-        restarts = [best @ _about(center, *restart) for restart in RESTARTS]
-        again = run(COARSE, restarts, RegistrationKind.RIGID)
-        rigid = run(FINE, [max([best, *again], key=metric)], RegistrationKind.RIGID)[0]
-        spread = max(distance(rigid, matrix) for matrix in again)
-        best = rigid if self.kind is RegistrationKind.RIGID else run(FINE, [rigid], self.kind)[0]
+            first = max(_ended(run(COARSE, self._starts(still, other))), key=metric)
+            center = still.center(of_mass=True)
+            again = run(COARSE, [first @ _about(center, *restart) for restart in RESTARTS])
+            coarse = max([first, *_ended(again)], key=metric)
+            (rigid,) = _ended(run(FINE, [coarse]))
+            (best,) = [rigid] if self.kind is RegistrationKind.RIGID else _ended(run(FINE, [rigid], self.kind))
         after = metric(best)
         shifts = [np.eye(3)[axis] * sign * DISTRACTORS for axis, sign in itertools.product(range(3), (-1, 1))]
         distracted = max(metric(best @ _shift(offset)) for offset in shifts)
+        apart = [np.inf if m is None else np.linalg.norm(inside @ (rigid - m).T, axis=1).mean() for m in again]
         rotation, stretch = _polar(best[:3, :3])
         found = Registration(
             kind=str(self.kind),
@@ -407,7 +405,7 @@ class RegisterToMatch(InvertibleTransform):
             before=metric(np.eye(4)),
             after=after,
             overlap=_overlap(still, other, best, self.seed),
-            spread_mm=spread,
+            spread_mm=float(max(apart)),
             gain=(after - distracted) / max(after - 1.0, 1e-9),
             seconds=time.perf_counter() - began,
         )
@@ -477,6 +475,11 @@ class RegisterToMatch(InvertibleTransform):
         return MetaTensor(image.as_tensor(), meta=meta, applied_operations=[*image.applied_operations])
 
 
+def _ended(matrices: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """Those of the runs that came to an end."""
+    return [matrix for matrix in matrices if matrix is not None]
+
+
 def _polar(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotation and principal stretches of a linear map."""
     u, stretch, v = np.linalg.svd(matrix)
@@ -484,13 +487,11 @@ def _polar(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _overlap(still: _Work, other: _Work, matrix: np.ndarray, seed: int) -> float:
-    """Part of the smaller foreground that lies in the other one, of what the other's field of view could hold."""
-    fixed, _ = still.points(still.foreground, SAMPLES // 10, seed)
-    moving, _ = other.points(other.foreground, SAMPLES // 10, seed)
+    """Part of the smaller foreground that lies in the other one."""
     volumes = [work.foreground.sum() * abs(np.linalg.det(work.affine[:3, :3])) for work in (still, other)]
-    if volumes[0] <= volumes[1]:
-        return float(other.at(fixed @ matrix.T, foreground=True).mean())
-    return float(still.at(moving @ np.linalg.inv(matrix).T, foreground=True).mean())
+    small, large, there = (still, other, matrix) if volumes[0] <= volumes[1] else (other, still, np.linalg.inv(matrix))
+    points, _ = small.points(small.foreground, SAMPLES // 10, seed)
+    return float(large.at(points @ there.T, foreground=True).mean())
 
 
 class RegisterToMatchd(MapTransform, InvertibleTransform):
@@ -504,6 +505,7 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
         start: see :class:`RegisterToMatch`.
         seed: see :class:`RegisterToMatch`.
         time_limit: see :class:`RegisterToMatch`.
+        limits: what to believe, by the names of :class:`Limits`. Defaults to None: its defaults.
         postfix: the :class:`Registration` found is kept under ``<key>_<postfix>``, None where none was needed,
             and the volume as it was under ``<key>_unregistered``. Defaults to ``"registration"``.
         allow_missing_keys: skip missing keys. Defaults to False.
@@ -517,6 +519,7 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
         start: RegistrationStart | str = RegistrationStart.BEST,
         seed: int = 0,
         time_limit: float = 300.0,
+        limits: Mapping[str, float] | None = None,
         postfix: str = "registration",
         allow_missing_keys: bool = False,
     ) -> None:
@@ -524,7 +527,8 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
         self.key_dst = key_dst
         self.kind = look_up_option(kind, ("auto", "none", *RegistrationKind))
         rigid = self.kind in ("auto", "none")
-        self.register = RegisterToMatch(RegistrationKind.RIGID if rigid else kind, start, seed, time_limit)
+        kind = RegistrationKind.RIGID if rigid else kind
+        self.register = RegisterToMatch(kind, start, seed, time_limit, Limits(**limits or {}))
         self.postfix = postfix
 
     def _aligned(self, moving: MetaTensor, fixed: MetaTensor) -> bool:

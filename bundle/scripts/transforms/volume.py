@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data.meta_tensor import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform, SpatialResample
+from monai.transforms import InvertibleTransform, MapTransform, SpatialResample, Transform
 from monai.utils import look_up_option
 from scipy import ndimage
 
@@ -32,16 +32,18 @@ __all__ = [
 ]
 
 SOURCES = (SourceKeys.SOURCE_A.value, SourceKeys.SOURCE_B.value)
+SMALLEST, LARGEST = 0.05, 50.0  # mm; voxels beyond are a slip of the pen
 SLAB = 16  # slices that are resampled at once: bounds the memory of the sampling grid
-BYTES_PER_VOXEL = 28  # measured peak of a fusion with colours and loss maps, grid voxels
+BYTES_PER_VOXEL = 20  # measured peak of a fusion with colours and loss maps, beside the sources, grid voxels
 BASE_BYTES = 1.0e9  # measured: Python, torch, MONAI and MLflow
+SHOWN = 1e-3  # share of the grid that a source must show something on
 COARSER = 1.2  # target voxels larger than this many source voxels: smooth before
 FWHM = 2 * np.sqrt(2 * np.log(2))
 
 logger = logging.getLogger("mmif_amin")
 
 
-class LoadStudyd(MapTransform):
+class LoadStudyd(Transform):
     """Load both volumes of a study, NIfTI or DICOM, in their own units; see ``data.study``.
 
     Own code instead of ``LoadImaged``: that one assumes regular slices, has no SUV, no MONOCHROME1, no choice among the
@@ -51,24 +53,17 @@ class LoadStudyd(MapTransform):
     ``<key>_file`` keeps the :class:`Volume` with its headers and notes, but zeros without memory as values; ``task`` is
     settled.
 
-    Args:
-        keys: keys of the two sources' paths. Defaults to both.
-        allow_missing_keys: skip missing keys. Defaults to False.
-
     Raises:
         InputError: When a volume cannot be used.
     """
 
-    def __init__(self, keys: KeysCollection = SOURCES, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Load the study."""
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:  # type: ignore[override]
+        """Load the study: an entry with the fields of :class:`Study`."""
         d = dict(data)
         study = Study(**{name: d[name] for name in Study.__dataclass_fields__ if d.get(name) is not None})
         *volumes, task = read_study(study)
         d[SourceKeys.TASK.value] = task
-        for key, volume, modality in zip(self.keys, volumes, reversed(task.split("-")), strict=True):
+        for key, volume, modality in zip(SOURCES, volumes, reversed(task.split("-")), strict=True):
             frame = volume.headers[0].get("FrameOfReferenceUID") if volume.headers else None
             meta = {"modality": modality, "unit": volume.unit, "frame_of_reference": frame and str(frame)}
             d[key] = MetaTensor(
@@ -78,7 +73,7 @@ class LoadStudyd(MapTransform):
         return d
 
 
-class FusionGridd(MapTransform):
+class FusionGridd(Transform):
     """Choose the voxel grid of the fused volume.
 
     It has the axes and the field of view of the first source; its voxels are that source's (``"reference"``), along
@@ -89,31 +84,31 @@ class FusionGridd(MapTransform):
         keys: keys of the sources, the reference first. Defaults to both.
         grid: ``"reference"``, ``"finest"`` or a voxel size, millimetres. Defaults to ``"reference"``.
         grid_key: where the grid goes. Defaults to ``"grid"``.
-        allow_missing_keys: skip missing keys. Defaults to False.
 
     Raises:
-        ValueError: When ``grid`` is none of these, or not a positive size.
+        ValueError: When ``grid`` is none of these, or a size below 0.05 or above 50 mm.
         InputError: When the fusion would need more memory than is free.
     """
 
     def __init__(
         self,
-        keys: KeysCollection = SOURCES,
+        keys: Sequence[str] = SOURCES,
         grid: FusionGrid | str | float = FusionGrid.REFERENCE,
         grid_key: str = "grid",
-        allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        self.keys = tuple(keys)
         try:
             self.millimetres: float | None = float(grid)
             self.grid = None
         except ValueError:
             self.millimetres, self.grid = None, FusionGrid(look_up_option(grid, FusionGrid))
-        if self.millimetres is not None and not 0 < self.millimetres < np.inf:
-            raise ValueError(f"`grid` must be 'reference', 'finest' or a positive size in mm, got {grid}.")
+        if self.millimetres is not None and not SMALLEST <= self.millimetres <= LARGEST:
+            raise ValueError(
+                f"`grid` must be 'reference', 'finest' or a size from {SMALLEST:g} to {LARGEST:g} mm, got {grid}."
+            )
         self.grid_key = grid_key
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:  # type: ignore[override]
         """Make the grid."""
         d = dict(data)
         reference, other = (d[key] for key in self.keys)
@@ -133,15 +128,16 @@ class FusionGridd(MapTransform):
             affine = affine @ np.diag([*factor, 1.0])
             affine[:3, 3] = corner[:3]
             shape = np.maximum(1, np.rint(shape / factor)).astype(int)
-        self._check_memory(shape)
+        self._check_memory(shape, reference.numel() + other.numel())
         empty = torch.zeros(1).expand(1, *shape.tolist())
         d[self.grid_key] = MetaTensor(empty, affine=torch.from_numpy(affine))
         return d
 
-    def _check_memory(self, shape: np.ndarray) -> None:
+    @staticmethod
+    def _check_memory(shape: np.ndarray, source_voxels: int) -> None:
         import psutil
 
-        needed = BASE_BYTES + BYTES_PER_VOXEL * float(shape.prod())
+        needed = BASE_BYTES + BYTES_PER_VOXEL * float(shape.prod()) + 4.0 * source_voxels
         free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
         logger.info("fusion grid %s: about %.1f GB of memory", "x".join(map(str, shape)), needed / 1e9)
         if needed > free:
@@ -178,7 +174,8 @@ class ResampleVolume(InvertibleTransform):
     def _onto(image: MetaTensor, affine: torch.Tensor, shape: Sequence[int]) -> MetaTensor:
         affine = affine.to(torch.float64)
         if tuple(image.shape[1:]) == tuple(shape) and torch.allclose(image.affine, affine, atol=1e-4):
-            return image.clone()
+            values = image.as_tensor().to(torch.float32)
+            return MetaTensor(values, meta=dict(image.meta), applied_operations=[*image.applied_operations])
         fill = float(image.min())
         source = image.as_tensor().to(torch.float32) - fill
         ratio = torch.linalg.norm((torch.linalg.inv(image.affine) @ affine)[:3, :3], dim=1).numpy()
@@ -189,10 +186,12 @@ class ResampleVolume(InvertibleTransform):
         resample = SpatialResample(mode="bilinear", padding_mode="zeros", align_corners=True, dtype=np.float32)
         values = torch.empty((1, *shape), dtype=torch.float32)
         for start in range(0, shape[2], SLAB):
-            size = [*shape[:2], min(SLAB, shape[2] - start)]
+            part = values[..., start : start + SLAB]
+            size = [max(2, side) for side in part.shape[1:]]  # torch puts a single sample in the middle of its cell
             corner = affine.clone()
             corner[:, 3] = affine @ torch.tensor([0, 0, start, 1], dtype=torch.float64)
-            values[..., start : start + SLAB] = resample(moved, dst_affine=corner, spatial_size=size)
+            x, y, z = part.shape[1:]
+            part[:] = resample(moved, dst_affine=corner, spatial_size=size)[:, :x, :y, :z]
         values += fill
         meta = {**image.meta, "affine": affine}
         return MetaTensor(values, meta=meta, applied_operations=[*image.applied_operations])
@@ -227,7 +226,7 @@ class ResampleVolumed(MapTransform, InvertibleTransform):
         return d
 
 
-class NormalizeStudyd(MapTransform):
+class NormalizeStudyd(Transform):
     """Normalize both volumes by their modality into the network's input; the volumes themselves stay in their units.
 
     Args:
@@ -236,42 +235,41 @@ class NormalizeStudyd(MapTransform):
             ``<key>_window``.
         ct_window: ``"head"``, ``"brain"``, ``"soft"`` or ``"bone"``. Defaults to ``"head"``.
         functional_max: value of PET and SPECT, in their unit, that becomes 1. Defaults to None: the 99.5th percentile.
-        allow_missing_keys: skip missing keys. Defaults to False.
 
     Raises:
         ValueError: When ``ct_window`` is not known or ``functional_max`` not positive.
-        InputError: When a volume is constant on the fusion grid.
+        InputError: When a volume shows something on less than a thousandth of the fusion grid.
     """
 
     def __init__(
         self,
-        keys: KeysCollection = SOURCES,
+        keys: Sequence[str] = SOURCES,
         name: str = "image",
         ct_window: CTWindow | str = CTWindow.HEAD,
         functional_max: float | None = None,
-        allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        self.keys = tuple(keys)
         self.name = name
         self.ct_window = CTWindow(look_up_option(ct_window, CTWindow))
         self.functional_max = functional_max
         if functional_max is not None and not functional_max > 0:
             raise ValueError(f"`functional_max` must be positive, got {functional_max}.")
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:  # type: ignore[override]
         """Make the input."""
         d = dict(data)
-        volumes = [d[key] for key in self.key_iterator(d)]
+        volumes = [d[key] for key in self.keys]
         image = np.empty((len(volumes), *volumes[0].shape[1:]), dtype=np.float32)
         for number, (key, volume) in enumerate(zip(self.keys, volumes, strict=True)):
             modality, values = Modality(volume.meta["modality"]), volume.as_tensor().numpy()[0]
             low, high = intensity_window(values, modality, self.ct_window)
             if self.functional_max and modality in (Modality.PET, Modality.SPECT):
                 low, high = 0.0, float(self.functional_max)
-            if high <= low or values.min() == values.max():
+            if high <= low or values.min() == values.max() or (values > low).mean() < SHOWN:
                 raise InputError(
-                    f"Source {'AB'[number]}: expected structure, it is constant ({float(values.min()):g}) on the "
-                    "fusion grid. Do the volumes show the same region? Try --register rigid."
+                    f"Source {'AB'[number]}: expected structure, there is hardly any on the fusion grid (values from "
+                    f"{float(values.min()):g} to {float(values.max()):g}). Do the volumes show the same region? Try "
+                    "--register rigid."
                 )
             image[number] = normalize_intensity(values, modality, (low, high))
             d[f"{key}_window"] = (low, high)

@@ -19,7 +19,17 @@ from .color import is_gray, luminance
 from .enums import Modality
 from .intensity import normalize_intensity
 
-__all__ = ["IMAGE_SUFFIXES", "Source", "read_source", "write_atomically", "write_image", "write_nifti"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "NIFTI_SUFFIXES",
+    "Source",
+    "check_writable",
+    "is_nifti",
+    "read_source",
+    "write_atomically",
+    "write_image",
+    "write_nifti",
+]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -166,6 +176,19 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: could not be written: {error.strerror or error}. Nothing was left there.") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Check, before long work, that a file or folder of this name can be made.
+
+    Raises:
+        InputError: When a file stands where a folder must, or the folder cannot be written.
+    """
+    place = Path(path).resolve().parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InputError(f"{path}: cannot write there, {place} is not a folder that can be written. Choose another.")
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
