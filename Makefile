@@ -39,7 +39,7 @@ bench: setup
 	$(BIN)/python tests/benchmarks/bench.py
 
 bench-registration: setup
-	PYTHONPATH=bundle $(BIN)/python tests/benchmarks/bench_registration.py
+	$(BIN)/python tests/benchmarks/bench_registration.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info

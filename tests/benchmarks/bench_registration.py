@@ -8,6 +8,7 @@ they should and do go. ``far`` turns by 30 to 180 degrees and shifts by up to 80
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bundle"))
+
 from scripts.data.volume import Volume, read_nifti_volume
 from scripts.transforms.registration import RegisterToMatch
 from scripts.utils.checks import InputError
@@ -53,7 +57,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=25, help="displacements of each pair [25]")
     parser.add_argument("--far", action="store_true", help="displacements far outside the capture range")
     args = parser.parse_args()
-    root = args.volumes or Path(__file__).parents[2] / "bundle" / "sample_data"
+    root = args.volumes or Path(__file__).resolve().parents[2] / "bundle" / "sample_data"
     register = RegisterToMatch()
     print(
         "pair | n | TRE mean mm | p95 | max | success | refused | let through wrong | s median | s max\n"
