@@ -249,13 +249,14 @@ def test_a_folder_named_after_its_patient_is_not_named_in_the_report(tmp_path, p
     assert not any("jane" in str(path.relative_to(out)).lower() for path in out.rglob("*"))
 
 
-def test_a_failing_study_does_not_name_its_patient_either(tmp_path, patient, capsys):
+def test_a_failing_study_does_not_name_its_patient_either(tmp_path, patient, capsys, monkeypatch):
     studies = tmp_path / "studies"
     studies.mkdir()
     for path in patient[0].glob("pet*"):
         path.unlink()
     patient[0].rename(studies / "DOE_JANE")
-    assert call("batch", studies, "-o", tmp_path / "night") == 3
+    monkeypatch.chdir(tmp_path)
+    assert call("batch", "studies", "-o", tmp_path / "night") == 3
     told = capsys.readouterr()
     text = (tmp_path / "night" / "batch.csv").read_text()
     assert "one and the same for A and B" in text

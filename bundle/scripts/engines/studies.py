@@ -43,14 +43,15 @@ def fuse_study(study: Study, output: str | os.PathLike, options: dict[str, Any])
     Raises:
         InputError: When an input cannot be used, or the registration is not plausible.
     """
-    paths = {key: os.path.abspath(path) for key, path in _paths(study, output).items()}
-    for name, value in {**paths, "--series-a": study.series_a or "", "--series-b": study.series_b or ""}.items():
-        if "#" in value or value[:1] in tuple(CONFIG_MARKS):
-            raise InputError(f"{name} '{value}': expected no # in it, and none of {CONFIG_MARKS} before it. Rename it.")
+    entry = {"task": study.task, "series_a": study.series_a, "series_b": study.series_b}
+    for key, path in (("source_a", study.source_a), ("source_b", study.source_b), ("output_dir", output)):
+        entry[key] = os.path.abspath(path)
+    for key, value in entry.items():
+        if value and ("#" in value or value[0] in CONFIG_MARKS):
+            raise InputError(f"{key} '{value}': expected no # in it, and none of {CONFIG_MARKS} before it. Rename it.")
     if options.get("dicom") and is_nifti(study.source_a):
         raise InputError("DICOM output: expected DICOM as source A, got NIfTI. Leave out --dicom.")
     _keep_sources(study, Path(output))
-    entry = {"task": study.task, "series_a": study.series_a, "series_b": study.series_b, **paths}
     run_config([CONFIG], "run", {**options, **entry})
     if is_nifti(output):
         return [str(output)]
@@ -65,10 +66,6 @@ def fuse_study(study: Study, output: str | os.PathLike, options: dict[str, Any])
         )
     lines.append(f"{report['task']}, {report['seconds']:.0f} s, {report['peak_memory_gb']:.1f} GB: {output}")
     return [*lines, f"look at it: mmif-amin view {output}"]
-
-
-def _paths(study: Study, output: str | os.PathLike) -> dict[str, str]:
-    return {"source_a": study.source_a, "source_b": study.source_b, "output_dir": str(output)}
 
 
 def _keep_sources(study: Study, output: Path) -> None:
@@ -138,8 +135,9 @@ def _reason(error: BaseException | None, study: Study, name: str) -> str:
             text = str(error)
             break
         error = error.__cause__ or error.__context__
-    for private, public in ((study.source_a, "A"), (study.source_b, "B"), (study.name, name)):
-        text = text.replace(private, public)
+    for path, letter in ((study.source_a, "A"), (study.source_b, "B")):
+        text = text.replace(os.path.abspath(path), letter).replace(path, letter)
+    text = text.replace(study.name, name)
     return "; ".join(line.strip() for line in text.splitlines())
 
 
