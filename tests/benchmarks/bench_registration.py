@@ -60,7 +60,7 @@ def main() -> None:
     root = args.volumes or Path(__file__).resolve().parents[2] / "bundle" / "sample_data"
     register = RegisterToMatch()
     print(
-        "pair | n | TRE mean mm | p95 | max | success | refused | let through wrong | s median | s max\n"
+        "pair | n | error mean mm | p95 | max | success | refused | let through wrong | s median | s max\n"
         + "--|" * 9
         + "--"
     )
