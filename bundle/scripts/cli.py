@@ -511,18 +511,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _bad_input(error: BaseException | None) -> BaseException | None:
-    """Find the InputError behind an exception: MONAI wraps what happens inside transforms and configs.
-
-    Compared by name: a config imports this bundle as ``scripts``, the command as ``mmif_amin.scripts``.
-    """
-    while error is not None:
-        if type(error).__name__ == "InputError":
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -546,7 +534,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("mmif-amin: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        cause = _bad_input(error)
+        from .utils.checks import input_error_behind
+
+        cause = input_error_behind(error)
         if cause is None and not (args.command in ("fuse", "batch", "view") and isinstance(error, ValueError)):
             raise
         print(f"mmif-amin: error: {cause or error}", file=sys.stderr)

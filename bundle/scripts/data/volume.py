@@ -12,6 +12,7 @@ import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
+from ..utils.image_io import load_nifti
 
 __all__ = ["Volume", "read_nifti_volume"]
 
@@ -61,24 +62,14 @@ def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None)
     Raises:
         InputError: When the file is missing, empty, damaged, not 3-D, not finite or without a usable geometry.
     """
-    import nibabel
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
-    try:
-        image = nibabel.load(path)
-        values = np.asanyarray(image.dataobj).astype(np.float32)  # type: ignore[attr-defined]
-        affine = np.array(image.affine, dtype=np.float64)  # type: ignore[attr-defined]
-        length = image.header.get_xyzt_units()[0]  # type: ignore[attr-defined]
-    except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
-        raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise InputError(f"{path}: expected a 3-D volume, got shape {values.shape}. Choose one time point first.")
+    values, image = load_nifti(path)
+    affine = np.array(image.affine, dtype=np.float64)
+    length = image.header.get_xyzt_units()[0]
     bad = int(values.size - np.isfinite(values).sum())
     if bad:
         raise InputError(f"{path}: expected finite values, {bad} of {values.size} are NaN or infinite. Replace them.")

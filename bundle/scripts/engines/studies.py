@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .. import BUNDLE_ROOT
 from ..data.dicom_reader import patient_words
 from ..data.study import Study
-from ..utils.checks import InputError
+from ..utils.checks import InputError, input_error_behind
 from ..utils.image_io import check_writable, is_nifti, write_atomically
 from .workflow import run_config
 
@@ -123,18 +123,15 @@ def _public_name(study: Study) -> str:
     return study.name
 
 
-def _reason(error: BaseException | None, study: Study, name: str) -> str:
-    """What went wrong in one line: MONAI wraps errors, and a config's InputError is another class of the same name.
+def _reason(error: Exception, study: Study, name: str) -> str:
+    """What went wrong in one line.
 
     Neither the paths nor the study's own name are in it: both may name the patient.
     """
-    text = f"{type(error).__name__}: {error}"
-    while error is not None:
-        text = f"{type(error).__name__}: {error}"
-        if type(error).__name__ == InputError.__name__:
-            text = str(error)
-            break
-        error = error.__cause__ or error.__context__
+    cause = input_error_behind(error)
+    while cause is None and (behind := error.__cause__ or error.__context__):
+        error = behind  # type: ignore[assignment]
+    text = str(cause) if cause else f"{type(error).__name__}: {error}"
     for path, letter in ((study.source_a, "A"), (study.source_b, "B")):
         text = text.replace(os.path.abspath(path), letter).replace(path, letter)
     text = text.replace(study.name, name)

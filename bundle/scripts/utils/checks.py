@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["InputError", "check_triplet", "to_gray_levels"]
+__all__ = ["InputError", "check_triplet", "input_error_behind", "to_gray_levels"]
 
 
 class InputError(ValueError):
     """An input of the user (file, folder, option) that cannot be used; the command line turns it into exit code 2."""
+
+
+def input_error_behind(error: BaseException | None) -> BaseException | None:
+    """Find the InputError behind an exception: MONAI wraps what happens inside transforms and configs.
+
+    Compared by name: a config imports this bundle as ``scripts``, the command as ``mmif_amin.scripts``.
+    """
+    while error is not None:
+        if type(error).__name__ == InputError.__name__:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def check_triplet(fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, min_size: int = 2) -> None:

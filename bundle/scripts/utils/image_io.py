@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "check_writable",
     "is_nifti",
+    "load_nifti",
     "read_source",
     "write_atomically",
     "write_image",
@@ -128,13 +129,24 @@ def _read_picture(path: Path, modality: Modality) -> Source:
     return Source(rgb[:1].copy()) if is_gray(rgb) else Source(luminance(rgb), rgb)
 
 
-@lru_cache(maxsize=4)
-def _load_volume(path: Path, modality: Modality, modified: float) -> tuple[np.ndarray, np.ndarray]:
-    """Normalized volume in RAS+ order and its affine; ``modified`` makes a changed file a new cache entry."""
+def load_nifti(path: Path, canonical: bool = False) -> tuple[np.ndarray, Any]:
+    """Load a NIfTI volume.
+
+    Args:
+        path: .nii or .nii.gz file.
+        canonical: bring it to RAS+ order. Defaults to False: its own voxel order.
+
+    Returns:
+        The values, (X, Y, Z) float32, and nibabel's image with affine and header.
+
+    Raises:
+        InputError: When the file is damaged or not 3-D.
+    """
     import nibabel
 
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
+        image: Any = nibabel.load(path)
+        image = nibabel.as_closest_canonical(image) if canonical else image
         values = np.asanyarray(image.dataobj).astype(np.float32)
     except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
         raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error
@@ -142,6 +154,13 @@ def _load_volume(path: Path, modality: Modality, modified: float) -> tuple[np.nd
         values = values[..., 0]
     if values.ndim != 3:
         raise InputError(f"{path}: expected a 3-D volume, got shape {values.shape}. Choose one time point first.")
+    return values, image
+
+
+@lru_cache(maxsize=4)
+def _load_volume(path: Path, modality: Modality, modified: float) -> tuple[np.ndarray, np.ndarray]:
+    """Normalized volume in RAS+ order and its affine; ``modified`` makes a changed file a new cache entry."""
+    values, image = load_nifti(path, canonical=True)
     _check_values(path, values)
     return normalize_intensity(values, modality), image.affine
 
