@@ -1,6 +1,8 @@
 """Speed, as ratios against references that run in the same process: `make bench`.
 
-- the network beside a plain 3x3 convolution network of the same GMAC
+- the network in every runtime beside a plain 3x3 convolution network of the same GMAC
+- a volume of 256x256x180, with its peak memory
+- a training step with rebuilt beside one with stored activations of the invertible blocks
 - all metrics of a batch of 16 pairs beside the field's usual way, one image after the other in NumPy and SciPy
 - a first `mmif-amin fuse` from a cold start beside `python -c "import torch"`
 """
@@ -13,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -24,11 +28,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bundle")]
 
 from scripts.inferers.fuser import load  # noqa: E402
 from scripts.metrics.suite import fusion_metrics  # noqa: E402
+from scripts.networks.nets.mmif_amin import MMIFAMIN  # noqa: E402
+from scripts.utils.memory import keep_freed_memory  # noqa: E402
 
 from tests.conftest import make_pair, write_gray  # noqa: E402
 from tests.metrics.reference import all_metrics  # noqa: E402
 
 SIZE = (256, 256)
+BATCH = 8
 
 
 def median_seconds(function: Callable[[], object], repeats: int) -> float:
@@ -63,16 +70,118 @@ def plain_network(target: float) -> nn.Module:
 
 
 def bench_network() -> None:
-    """Print seconds a pair and the ratio to a plain network."""
-    network, image = load().network, torch.rand(1, 2, *SIZE)
-    cost = gmac(network, image)
+    """Print seconds a pair and pairs a second of every runtime, and the ratio to a plain network."""
+    image, batch = torch.rand(1, 2, *SIZE), torch.rand(BATCH, 2, *SIZE)
+    networks = {
+        f"{runtime}, {precision}": load(runtime=runtime, precision=precision).network
+        for runtime, precision in (
+            ("torch", "float32"),
+            ("torch", "bfloat16"),
+            ("torchscript", "float32"),
+            ("onnx", "float32"),
+        )
+    }
+    cost = gmac(networks["torch, float32"], image)
     plain = plain_network(cost)
-    with torch.inference_mode():
-        ours, theirs = (median_seconds(lambda n=n: n(image), 30) for n in (network, plain))
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = sum(p.numel() for p in networks["torch, float32"].parameters())
     threads = torch.get_num_threads()
-    print(f"network: {parameters} parameters, {cost:.2f} GMAC, {ours:.4f} s a 256x256 pair on {threads} threads")
-    print(f"plain 3x3 convolutions of {gmac(plain, image):.2f} GMAC: {theirs:.4f} s; ratio {ours / theirs:.2f}")
+    print(f"network: {parameters} parameters, {cost:.2f} GMAC a 256x256 pair, {threads} threads, batches of {BATCH}")
+    with torch.inference_mode():
+        theirs = median_seconds(lambda: plain(image), 30)
+        print(f"  {'plain 3x3 convolutions':<22} {theirs:.4f} s a pair; {gmac(plain, image):.2f} GMAC")
+        for name, network in networks.items():
+            ours = median_seconds(lambda n=network: n(image), 30)
+            throughput = BATCH / median_seconds(lambda n=network: n(batch), 8)
+            print(f"  {name:<22} {ours:.4f} s a pair, {ours / theirs:.2f} of plain; {throughput:.0f} pairs/s")
+
+
+def bench_volume() -> None:
+    """Print seconds and peak memory of a volume, every slice of which shows something, in the fastest runtimes."""
+    for precision in ("float32", "bfloat16"):
+        facts = in_a_process(_volume, precision)
+        print(
+            f"volume 256x256x180, torch, {precision}: {facts['seconds']:.1f} s, peak {facts['peak']:.2f} GB, of it "
+            f"{facts['before']:.2f} GB before: Python, torch, the network and both volumes"
+        )
+
+
+def _volume(precision: str) -> dict[str, float]:
+    fuser = load(precision=precision)
+    a, b = (torch.rand(256, 256, 180).numpy() for _ in range(2))
+    fuser.fuse_volume(a[..., :8], b[..., :8])
+    forget_peak()
+    before = memory_gb("VmRSS")
+    start = time.perf_counter()
+    fuser.fuse_volume(a, b)
+    return {"seconds": time.perf_counter() - start, "peak": memory_gb("VmHWM"), "before": before}
+
+
+def bench_training() -> None:
+    """Print time, memory and gradients of a training step with rebuilt beside stored activations of the IDN."""
+    print("training step of 6 patches of 128x128, rebuilt : stored activations of the invertible blocks")
+    print("  blocks a level   seconds       ratio   peak MB       ratio   difference of gradients, double and single")
+    for depth in (2, 8, 32):
+        rebuilt, stored = (in_a_process(_training_step, (depth, kind)) for kind in (True, False))
+        seconds, peak = (f"{rebuilt[k]:.{n}f} : {stored[k]:.{n}f}" for k, n in (("seconds", 2), ("peak", 0)))
+        ratios = [f"{rebuilt[key] / stored[key]:.2f}" for key in ("seconds", "peak")]
+        errors = [f"{gradient_difference(depth, dtype):.0e}" for dtype in (torch.float64, torch.float32)]
+        print(
+            f"  {depth:>14}   {seconds:<11}   {ratios[0]:>5}   {peak:<11}   {ratios[1]:>5}   {errors[0]}, {errors[1]}"
+        )
+
+
+def _deep_network(depth: int, reversible: bool) -> MMIFAMIN:
+    """Couplings that all together are as strong as the two of the trained network; at the start they do nothing."""
+    torch.manual_seed(0)
+    network = MMIFAMIN(2, num_blocks=(depth, depth), reversible=reversible)
+    for name, layer in network.idn.named_modules():
+        if name.endswith(".last"):
+            nn.init.normal_(layer.weight, std=(2 / depth / layer.weight[0].numel()) ** 0.5)
+    return network
+
+
+def _training_step(job: tuple[int, bool]) -> dict[str, float]:
+    """One step of the whole network, fused image to gradients; memory above what was there before."""
+    network, image = _deep_network(*job), torch.rand(6, 2, 128, 128)
+
+    def step(image: torch.Tensor) -> None:
+        network.zero_grad()
+        network(image).mean().backward()
+
+    step(torch.rand(1, 2, 16, 16))  # what the first call loads is not the step's
+    before = memory_gb("VmRSS")
+    forget_peak()
+    step(image)
+    peak = 1e3 * (memory_gb("VmHWM") - before)
+    return {"peak": peak, "seconds": median_seconds(lambda: step(image), 5)}
+
+
+def gradient_difference(depth: int, dtype: torch.dtype) -> float:
+    """Relative difference (Euclidean) of the IDN's gradient, rebuilt from stored."""
+    image = torch.rand(2, 2, 32, 32, generator=torch.Generator().manual_seed(1)).to(dtype)
+    rebuilt, stored = (
+        torch.cat([gradient.flatten() for gradient in torch.autograd.grad(network(image).mean(), weights)])
+        for network in (_deep_network(depth, kind).to(dtype) for kind in (True, False))
+        for weights in [list(network.idn.parameters())]
+    )
+    return float((rebuilt - stored).norm() / stored.norm())
+
+
+def memory_gb(name: str) -> float:
+    """Memory of this process now (VmRSS) or at most since :func:`forget_peak` (VmHWM); Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 2**20
+
+
+def forget_peak() -> None:
+    """Start the high-water mark anew (man proc, clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def in_a_process(function: Callable, argument: object) -> dict:
+    """Call a function in a fresh process, whose memory is its own."""
+    with ProcessPoolExecutor(1, get_context("spawn"), keep_freed_memory) as pool:
+        return pool.submit(function, argument).result()
 
 
 def bench_metrics() -> None:
@@ -98,6 +207,9 @@ def bench_cold_start() -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as the command line does
     bench_network()
+    bench_volume()
+    bench_training()
     bench_metrics()
     bench_cold_start()

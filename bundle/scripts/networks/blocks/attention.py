@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .dense import conv_type
+from .dense import channels_last, conv_type
 
 __all__ = ["ChannelAttention", "ChannelLayerNorm", "SpatialAttention", "TransposedAttention"]
 
@@ -53,11 +53,11 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weight the channels."""
-        flat = x.flatten(2)
-        mean = flat.mean(dim=2)
-        deviation = ((flat - mean.unsqueeze(2)).square().mean(dim=2) + 1e-6).sqrt()
-        weights = 2 * torch.sigmoid(self.weights(torch.cat([mean, deviation], dim=1)))
-        return x * weights.reshape(weights.shape + (1,) * (x.dim() - 2))
+        axes = list(range(2, x.dim()))
+        mean = x.mean(dim=axes, keepdim=True)
+        deviation = ((x - mean).square().mean(dim=axes, keepdim=True) + 1e-6).sqrt()
+        weights = 2 * torch.sigmoid(self.weights(torch.cat([mean, deviation], dim=1).flatten(1)))
+        return x * weights.reshape(mean.shape)
 
 
 class SpatialAttention(nn.Module):
@@ -121,7 +121,9 @@ class TransposedAttention(nn.Module):
         q, k, v = self.qkv(x).flatten(2).chunk(3, dim=1)
         b, c, n = q.shape
         heads = [b, self.num_heads, c // self.num_heads, n]
-        q = nn.functional.normalize(q.reshape(heads), dim=-1)
-        k = nn.functional.normalize(k.reshape(heads), dim=-1)
-        attention = torch.softmax(q @ k.transpose(-2, -1) * self.temperature, dim=-1)
-        return self.project((attention @ v.reshape(heads)).reshape(x.shape))
+        q, k = q.reshape(heads), k.reshape(heads)
+        lengths = [torch.linalg.vector_norm(y, dim=-1).clamp_min(1e-12) for y in (q, k)]
+        products = q @ k.transpose(-2, -1)  # divided by the lengths here, which is cheaper than in every pixel
+        cosines = products / (lengths[0].unsqueeze(-1) * lengths[1].unsqueeze(-2))
+        attention = torch.softmax(cosines * self.temperature, dim=-1)
+        return self.project(channels_last((attention @ v.reshape(heads)).reshape(x.shape)))

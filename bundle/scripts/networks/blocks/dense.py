@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["DenseSubnet", "PlainDenseNetwork", "conv_type", "start_at_zero"]
+__all__ = ["DenseSubnet", "PlainDenseNetwork", "channels_last", "conv_type", "start_at_zero"]
 
 
 def conv_type(spatial_dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
@@ -19,6 +19,20 @@ def conv_type(spatial_dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
     if spatial_dims not in (2, 3):
         raise ValueError(f"`spatial_dims` must be 2 or 3, got {spatial_dims}.")
     return nn.Conv2d if spatial_dims == 2 else nn.Conv3d
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """Lay the channels of each pixel side by side in memory: convolutions of few channels run twice as fast on a CPU.
+
+    Shape:
+        (B, C, *spatial), kept; only the strides change.
+    """
+    if not torch.jit.is_scripting():
+        if torch.compiler.is_compiling():
+            return x  # compilers choose the layout themselves, and cannot follow strides of open sizes
+    if x.dim() == 4:
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last_3d)
 
 
 def start_at_zero(layer: nn.Module) -> None:
@@ -52,7 +66,7 @@ class DenseSubnet(nn.Module):
         super().__init__()
         conv = conv_type(spatial_dims)
         self.layers = nn.ModuleList(
-            nn.Sequential(conv(in_channels + i * growth, growth, 3, padding=1), nn.LeakyReLU(0.2))
+            nn.Sequential(conv(in_channels + i * growth, growth, 3, padding=1), nn.LeakyReLU(0.2, inplace=True))
             for i in range(num_layers)
         )
         self.last = conv(in_channels + num_layers * growth, out_channels, 3, padding=1)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from ..layers.space_to_depth import HaarDownsample
-from .dense import DenseSubnet
+from .dense import DenseSubnet, channels_last
+from .reversible import reversible_couplings
 
 __all__ = ["AffineCouplingBlock", "InvertibleDenseNetwork", "InvertibleLevel"]
 
@@ -53,21 +54,59 @@ class AffineCouplingBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Couple the halves."""
         x1, x2 = torch.split(x, [self.first, self.second], dim=1)
-        s, t = self.subnet_1(x2).chunk(2, dim=1)
-        y1 = x1 * torch.exp(self.clamp * torch.tanh(s)) + t
-        s, t = self.subnet_2(y1).chunk(2, dim=1)
-        y2 = x2 * torch.exp(self.clamp * torch.tanh(s)) + t
+        scale, shift = self._scale_and_shift(self.subnet_1(x2))
+        y1 = x1 * scale + shift
+        scale, shift = self._scale_and_shift(self.subnet_2(y1))
+        y2 = x2 * scale + shift
         return torch.cat([y1, y2], dim=1)
 
     @torch.jit.export
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
         """Undo :meth:`forward`."""
         y1, y2 = torch.split(y, [self.first, self.second], dim=1)
-        s, t = self.subnet_2(y1).chunk(2, dim=1)
-        x2 = (y2 - t) * torch.exp(-self.clamp * torch.tanh(s))
-        s, t = self.subnet_1(x2).chunk(2, dim=1)
-        x1 = (y1 - t) * torch.exp(-self.clamp * torch.tanh(s))
+        scale, shift = self._scale_and_shift(self.subnet_2(y1))
+        x2 = (y2 - shift) / scale
+        scale, shift = self._scale_and_shift(self.subnet_1(x2))
+        x1 = (y1 - shift) / scale
         return torch.cat([x1, x2], dim=1)
+
+    def backpropagate(
+        self, y: torch.Tensor, grad: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor | None]]:
+        """Rebuild the input and backpropagate from the output alone.
+
+        Args:
+            y: output of :meth:`forward`, (B, in_channels, *spatial).
+            grad: gradient with respect to it.
+
+        Returns:
+            The input, the gradient with respect to it, and with respect to each of ``parameters()``, in their order;
+            None for those that do not require one.
+        """
+        y1, y2 = torch.split(y, [self.first, self.second], dim=1)
+        grad_y1, grad_y2 = torch.split(grad, [self.first, self.second], dim=1)
+        x2, grad_x2, through_y1, gradients_2 = self._undo_half(self.subnet_2, y1, y2, grad_y2)
+        x1, grad_x1, through_x2, gradients_1 = self._undo_half(self.subnet_1, x2, y1, grad_y1 + through_y1)
+        x, grad_x = torch.cat([x1, x2], dim=1), torch.cat([grad_x1, grad_x2 + through_x2], dim=1)
+        return x, grad_x, [*gradients_1, *gradients_2]
+
+    def _undo_half(
+        self, subnet: nn.Module, given: torch.Tensor, output: torch.Tensor, grad: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor | None]]:
+        """Input of ``output = input * scale(given) + shift(given)``, gradients of input, given and parameters."""
+        parameters = list(subnet.parameters())
+        with torch.enable_grad():
+            given = given.detach().requires_grad_()
+            scale, shift = self._scale_and_shift(subnet(given))
+        x = (output - shift.detach()) / scale.detach()
+        wanted = [parameter for parameter in parameters if parameter.requires_grad]
+        through, *found = torch.autograd.grad([scale, shift], [given, *wanted], [grad * x, grad])
+        gradients = [found.pop(0) if parameter.requires_grad else None for parameter in parameters]
+        return x, grad * scale.detach(), through, gradients
+
+    def _scale_and_shift(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scale = torch.exp(self.clamp * torch.tanh(z))  # of t too: a dense tensor is faster than half of one
+        return scale.chunk(2, dim=1)[0], z.chunk(2, dim=1)[1]
 
 
 class InvertibleLevel(nn.Module):
@@ -78,13 +117,18 @@ class InvertibleLevel(nn.Module):
         in_channels: channels before the Haar transform.
         growth: growth of the dense sub-networks.
         num_blocks: number of couplings.
+        reversible: rebuild activations in the backward pass instead of storing them; not under autocast, whose half
+            precision could not rebuild them. Defaults to False.
 
     Shape:
         (B, in_channels, *spatial), even sides; returns (B, in_channels * 2**spatial_dims, *spatial / 2).
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, growth: int, num_blocks: int) -> None:
+    def __init__(
+        self, spatial_dims: int, in_channels: int, growth: int, num_blocks: int, reversible: bool = False
+    ) -> None:
         super().__init__()
+        self.reversible = reversible
         self.out_channels = in_channels * 2**spatial_dims
         self.haar = HaarDownsample(spatial_dims)
         self.blocks = nn.ModuleList(
@@ -93,7 +137,10 @@ class InvertibleLevel(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Transform and couple."""
-        x = self.haar(x)
+        x = channels_last(self.haar(x))
+        if not torch.jit.is_scripting():
+            if self.reversible and torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type):
+                return reversible_couplings(self.blocks, x)
         for block in self.blocks:
             x = block(x)
         return x
@@ -116,6 +163,8 @@ class InvertibleDenseNetwork(nn.Module):
         in_channels: channels of the image. Defaults to 1.
         growth: growth of the dense sub-networks, one number a level. Defaults to ``(8, 16)``.
         num_blocks: coupling blocks, one number a level. Defaults to ``(2, 2)``.
+        reversible: train with memory that does not grow with ``num_blocks``, for one more forward pass; see
+            :class:`InvertibleLevel`. Defaults to False.
 
     Shape:
         (B, in_channels, *spatial), each side a multiple of ``2**levels``; returns
@@ -140,6 +189,7 @@ class InvertibleDenseNetwork(nn.Module):
         in_channels: int = 1,
         growth: Sequence[int] = (8, 16),
         num_blocks: Sequence[int] = (2, 2),
+        reversible: bool = False,
     ) -> None:
         super().__init__()
         if len(growth) != len(num_blocks) or not growth:
@@ -147,7 +197,7 @@ class InvertibleDenseNetwork(nn.Module):
                 f"`growth` and `num_blocks` must name the same levels, got {list(growth)} and {list(num_blocks)}."
             )
         self.levels = nn.ModuleList(
-            InvertibleLevel(spatial_dims, in_channels * 2 ** (spatial_dims * level), g, n)
+            InvertibleLevel(spatial_dims, in_channels * 2 ** (spatial_dims * level), g, n, reversible)
             for level, (g, n) in enumerate(zip(growth, num_blocks, strict=True))
         )
         self.out_channels = [in_channels * 2 ** (spatial_dims * (level + 1)) for level in range(len(growth))]

@@ -14,6 +14,9 @@ __all__ = ["MCFEM", "ComplementaryBlock", "MultiScaleConvolution"]
 class MultiScaleConvolution(nn.Module):
     """Depthwise convolutions of several sizes, summed, then mixed across channels.
 
+    The sum of convolutions is one convolution with the sum of their kernels, the smaller ones centred in zeros: it is
+    computed so.
+
     Args:
         spatial_dims: 2 or 3.
         channels: number of channels.
@@ -37,13 +40,25 @@ class MultiScaleConvolution(nn.Module):
         self.sizes = nn.ModuleList(
             conv(channels, channels, size, padding=size // 2, groups=channels) for size in kernel_sizes
         )
+        self.largest = max(kernel_sizes)
         self.mix = nn.Sequential(nn.GELU(), conv(channels, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter at every size, sum and mix."""
-        total = torch.zeros_like(x)
+        kernels: list[torch.Tensor] = []
+        biases: list[torch.Tensor] = []
         for conv in self.sizes:
-            total = total + conv(x)
+            weight: torch.Tensor = conv.weight  # type: ignore[assignment]
+            bias: torch.Tensor | None = conv.bias  # type: ignore[assignment]
+            margin = (self.largest - weight.shape[-1]) // 2
+            kernels.append(nn.functional.pad(weight, [margin] * (2 * (x.dim() - 2))))
+            if bias is not None:
+                biases.append(bias)
+        kernel, offset = torch.stack(kernels).sum(dim=0), torch.stack(biases).sum(dim=0)
+        if x.dim() == 4:
+            total = nn.functional.conv2d(x, kernel, offset, padding=self.largest // 2, groups=x.shape[1])
+        else:
+            total = nn.functional.conv3d(x, kernel, offset, padding=self.largest // 2, groups=x.shape[1])
         return self.mix(total)
 
 

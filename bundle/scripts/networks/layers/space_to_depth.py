@@ -12,11 +12,9 @@ def space_to_depth(x: torch.Tensor) -> torch.Tensor:
     Shape:
         (B, C, H, W[, D]) with even sides; returns (B, C * 2**spatial_dims, H/2, W/2[, D/2]).
     """
-    b, c, h, w = x.shape[:4]
     if x.dim() == 4:
-        x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
-        return x.reshape(b, c * 4, h // 2, w // 2)
-    d = x.shape[4]
+        return nn.functional.pixel_unshuffle(x, 2)
+    b, c, h, w, d = x.shape
     x = x.reshape(b, c, h // 2, 2, w // 2, 2, d // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
     return x.reshape(b, c * 8, h // 2, w // 2, d // 2)
 
@@ -27,11 +25,9 @@ def depth_to_space(x: torch.Tensor) -> torch.Tensor:
     Shape:
         (B, C * 2**spatial_dims, H, W[, D]); returns (B, C, 2H, 2W[, 2D]).
     """
-    b, c, h, w = x.shape[:4]
     if x.dim() == 4:
-        x = x.reshape(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
-        return x.reshape(b, c // 4, 2 * h, 2 * w)
-    d = x.shape[4]
+        return nn.functional.pixel_shuffle(x, 2)
+    b, c, h, w, d = x.shape
     x = x.reshape(b, c // 8, 2, 2, 2, h, w, d).permute(0, 1, 5, 2, 6, 3, 7, 4)
     return x.reshape(b, c // 8, 2 * h, 2 * w, 2 * d)
 

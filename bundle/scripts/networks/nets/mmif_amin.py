@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..blocks.dense import PlainDenseNetwork, conv_type, start_at_zero
+from ..blocks.dense import PlainDenseNetwork, channels_last, conv_type, start_at_zero
 from ..blocks.invertible import InvertibleDenseNetwork
 from ..blocks.mcfem import MCFEM
 from ..layers.space_to_depth import depth_to_space
@@ -34,6 +34,9 @@ class MMIFAMIN(nn.Module):
     hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F is the
     pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
 
+    Features and maps have the precision of the weights, the fusion rule that of the image: both laws hold exactly after
+    ``net.bfloat16()`` too.
+
     Args:
         spatial_dims: 2 or 3.
         in_channels: both sources together; must be 2. Defaults to 2.
@@ -49,6 +52,8 @@ class MMIFAMIN(nn.Module):
         transformer: use the MCFEM's Transformer layers. Defaults to True.
         invertible: extract with the IDN; False takes a plain dense network of the same size, for the ablation. Defaults
             to True.
+        reversible: rebuild the IDN's activations in the backward pass instead of storing them, so that the memory of
+            training does not grow with ``num_blocks``. Defaults to False: two blocks are not worth the extra pass.
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
 
     Shape:
@@ -56,7 +61,8 @@ class MMIFAMIN(nn.Module):
         or the luminance of PET/SPECT). Returns (B, 1, *spatial) in [0, 1].
 
     Raises:
-        ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2 or ``out_channels`` is not 1.
+        ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2, ``out_channels`` is not 1, or
+            ``reversible`` is asked for without ``invertible``.
 
     Reference: Luo and Xu, "MMIF-AMIN: Adaptive Loss-Driven Multi-Scale Invertible Dense Network for Multimodal Medical
     Image Fusion", arXiv 2508.08679.
@@ -82,6 +88,7 @@ class MMIFAMIN(nn.Module):
         spatial_attention: bool = True,
         transformer: bool = True,
         invertible: bool = True,
+        reversible: bool = False,
         tau: float = 0.01,
     ) -> None:
         super().__init__()
@@ -95,8 +102,13 @@ class MMIFAMIN(nn.Module):
         self.tau = tau
         self.room = ROOM
         bands = 2**spatial_dims
-        extractor = InvertibleDenseNetwork if invertible else PlainDenseNetwork
-        self.idn = extractor(spatial_dims, 1, growth, num_blocks)
+        if reversible and not invertible:
+            raise ValueError("`reversible` needs `invertible`, got True and False.")
+        self.idn = (
+            InvertibleDenseNetwork(spatial_dims, 1, growth, num_blocks, reversible)
+            if invertible
+            else PlainDenseNetwork(spatial_dims, 1, growth, num_blocks)
+        )
         fine, coarse = self.idn.out_channels
         self.mcfem = MCFEM(
             spatial_dims,
@@ -112,9 +124,9 @@ class MMIFAMIN(nn.Module):
         last = conv(decoder_channels, 2 * bands, 3, padding=1)
         self.decode = nn.Sequential(
             conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             conv(decoder_channels, decoder_channels, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             last,
         )
         start_at_zero(last)
@@ -124,7 +136,8 @@ class MMIFAMIN(nn.Module):
         """Repeat the border at the far end of each axis until the sides are multiples of 4."""
         padding: list[int] = []
         for axis in range(self.spatial_dims):
-            padding.extend([0, (4 - image.shape[-1 - axis] % 4) % 4])
+            side = image.shape[-1 - axis]
+            padding.extend([0, 4 * ((side + 3) // 4) - side])  # so written, torch.export sees that 4 divides the sum
         return nn.functional.pad(image, padding, mode="replicate")
 
     def _crop(self, image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -133,21 +146,27 @@ class MMIFAMIN(nn.Module):
         return image
 
     def _local_mean(self, image: torch.Tensor) -> torch.Tensor:
-        if self.spatial_dims == 2:
-            return nn.functional.avg_pool2d(image, 7, stride=1, padding=3, count_include_pad=False)
-        return nn.functional.avg_pool3d(image, 7, stride=1, padding=3, count_include_pad=False)
+        """Mean over 7 pixels along one axis after the other, which is the mean over the window and cheaper."""
+        for axis in range(self.spatial_dims):
+            size, padding = [1] * self.spatial_dims, [0] * self.spatial_dims
+            size[axis], padding[axis] = 7, 3
+            if self.spatial_dims == 2:
+                image = nn.functional.avg_pool2d(image, size, 1, padding, count_include_pad=False)
+            else:
+                image = nn.functional.avg_pool3d(image, size, 1, padding, count_include_pad=False)
+        return image
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Fuse both channels of ``image``."""
         padded = self._pad(image)
         batch = padded.shape[0]
-        features = self.idn.features(torch.cat([padded[:, :1], padded[:, 1:]], dim=0))
+        features = self.idn.features(torch.cat([padded[:, :1], padded[:, 1:]], dim=0).to(self.expand.weight.dtype))
         fine_a, fine_b = features[0][:batch], features[0][batch:]
         coarse_a, coarse_b = features[1][:batch], features[1][batch:]
         complementary = self.mcfem(coarse_a, coarse_b)
-        expanded = depth_to_space(self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1)))
+        expanded = channels_last(depth_to_space(self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1))))
         maps = self._crop(depth_to_space(self.decode(torch.cat([expanded, fine_a, fine_b], dim=1))), image)
-        u, v = torch.tanh(maps).chunk(2, dim=1)
+        u, v = torch.tanh(maps.to(image.dtype)).chunk(2, dim=1)
 
         source_a, source_b = image[:, :1], image[:, 1:]
         larger, smaller = torch.maximum(source_a, source_b), torch.minimum(source_a, source_b)
