@@ -1,4 +1,4 @@
-"""The command ``mmif-amin``: fuse, batch, view, train, evaluate, benchmark, ablation, demo, info.
+"""The command ``mmif-amin``: fuse, batch, view, train, evaluate, benchmark, ablation, export, demo, info.
 
 Heavy imports wait until a command needs them.
 """
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from . import BUNDLE_ROOT
-from .utils.enums import ColorMap, CTWindow, FusionGrid, RegistrationKind, RegistrationStart
+from .utils.enums import ColorMap, CTWindow, FusionGrid, Precision, RegistrationKind, RegistrationStart, Runtime
+from .utils.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -37,6 +38,7 @@ VOLUME_OPTIONS = (
     "series_a",
     "series_b",
 )
+NETWORK_OPTIONS = ("runtime", "precision")
 DESCRIPTION = "Fuse two medical images of one patient (MRI with CT, PET or SPECT) into one. Not for diagnostic use."
 
 
@@ -44,7 +46,7 @@ def fuse(args: argparse.Namespace) -> int:
     """Fuse two pictures, two folders of same-named files, or the two volumes of a study."""
     from .data.datalist import folder_pairs, modalities_of
     from .data.study import Study, is_volume
-    from .inferers.fuser import DEFAULT_WEIGHTS, load
+    from .inferers.fuser import load
     from .utils.checks import InputError
 
     source_a, source_b, output = Path(args.source_a), Path(args.source_b), Path(args.output)
@@ -77,7 +79,7 @@ def fuse(args: argparse.Namespace) -> int:
     for job in jobs:
         if job[2].resolve() in (job[0].resolve(), job[1].resolve()):
             raise InputError(f"{job[2]}: the output would overwrite a source. Choose another output.")
-    fuser = load(args.weights or DEFAULT_WEIGHTS, args.device)
+    fuser = load(args.weights, args.device, args.runtime, args.precision)
     if len(jobs) == 1:
         for path in _fuse_pair(fuser, jobs[0], args):
             print(path)
@@ -96,10 +98,11 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], purpose: str) -> Non
 
 def _study_options(args: argparse.Namespace) -> dict[str, Any]:
     """Overrides of ``inference_volume.json`` that a command's options stand for."""
-    from .inferers.fuser import DEFAULT_WEIGHTS, load
+    from .inferers.fuser import load
 
-    load(args.weights or DEFAULT_WEIGHTS, args.device)  # refuses other weights, and a device that is not there
-    options = {name: getattr(args, name) for name in (*VOLUME_OPTIONS, "loss_map") if not name.startswith("series")}
+    load(args.weights, args.device, args.runtime, args.precision)  # refuses what cannot be used
+    names = [name for name in (*VOLUME_OPTIONS, *NETWORK_OPTIONS, "loss_map") if not name.startswith("series")]
+    options = {name: getattr(args, name) for name in names}
     options["device"] = f"$torch.device('{args.device}')"
     return {**options, **({"ckpt_path": args.weights} if args.weights else {})}
 
@@ -258,7 +261,6 @@ def evaluate(args: argparse.Namespace) -> int:
 def benchmark(args: argparse.Namespace) -> int:
     """Compare methods: folders of fused images, classical rules, degenerate probes and this bundle's weights."""
     from .engines.benchmark import benchmark as run
-    from .inferers.fuser import DEFAULT_WEIGHTS
     from .utils.checks import InputError
 
     methods = {}
@@ -276,7 +278,7 @@ def benchmark(args: argparse.Namespace) -> int:
         methods,
         split=None if args.split == "all" else args.split,
         tasks=args.task,
-        weights=args.weights or DEFAULT_WEIGHTS,
+        weights=args.weights,
         classical=not args.no_classical,
         pairs=args.pairs,
         tracking_uri=args.tracking_uri,
@@ -301,6 +303,20 @@ def ablation(args: argparse.Namespace) -> int:
     table = Path(args.output_dir) / "ablation.md"
     print(table.read_text())
     print(f"table: {table}")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Export the network for other runtimes, with a manifest."""
+    from .engines.export import export_network
+
+    manifest = export_network(args.output, args.weights)
+    for name, facts in manifest["files"].items():
+        print(
+            f"{Path(args.output) / name}: {facts['format']}, {facts['bytes'] / 1e6:.1f} MB, differs from PyTorch by "
+            f"{facts['largest_difference']:.1e} at most"
+        )
+    print(f"hashes, input and versions: {Path(args.output) / 'manifest.json'}")
     return 0
 
 
@@ -348,9 +364,10 @@ def info(args: argparse.Namespace) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from .inferers.fuser import DEFAULT_WEIGHTS, load
+    from .inferers.fuser import load
+    from .inferers.runtimes import SHIPPED
 
-    weights = Path(args.weights or DEFAULT_WEIGHTS)
+    weights = Path(args.weights or SHIPPED[Runtime.TORCH])
     network = load(weights).network
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.rand(1, 2, 256, 256))
@@ -426,8 +443,17 @@ def _add_study_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--colormap", default="hot", choices=[*map(str, ColorMap)], help="of PET and SPECT [hot]")
     sub.add_argument("--axes", default="best", choices=["best", "all"], help="cut across one axis or all three [best]")
     sub.add_argument("--dicom", action="store_true", help="also write DICOM series; A must be DICOM")
-    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones, in the runtime's format")
     sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+    sub.add_argument(
+        "--runtime", default="torch", choices=[*map(str, Runtime)], help="what runs the network, see export [torch]"
+    )
+    sub.add_argument(
+        "--precision",
+        default="float32",
+        choices=[*map(str, Precision)],
+        help="bfloat16 is up to twice as fast on processors that have it [float32]",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -499,6 +525,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, help="[0]")
     sub.set_defaults(run=ablation)
 
+    sub = commands.add_parser("export", help="write the network as TorchScript, ONNX, torch.export", allow_abbrev=False)
+    sub.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the files and manifest.json")
+    sub.add_argument("--weights", metavar="FILE", help="other weights than the shipped ones")
+    sub.set_defaults(run=export)
+
     sub = commands.add_parser("demo", help="train, evaluate and fuse on the embedded sample", allow_abbrev=False)
     sub.add_argument("--output_dir", default="runs/demo", help="where everything goes [runs/demo]")
     sub.add_argument("--epochs", type=int, default=3, help="epochs of the short training [3]")
@@ -527,6 +558,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.overrides = rest
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
+    keep_freed_memory()
     warnings.showwarning = lambda message, *_, **__: print(f"mmif-amin: warning: {message}", file=sys.stderr)
     try:
         return args.run(args)

@@ -14,7 +14,7 @@ from monai.utils import optional_import
 from tqdm import tqdm
 
 from ..data.datalist import case_of, fusion_datalist, tasks_of
-from ..inferers.fuser import DEFAULT_WEIGHTS, load
+from ..inferers.fuser import load
 from ..metrics.statistics import bootstrap_interval, mean_ranks, paired_tests, probe_warnings
 from ..metrics.suite import METRIC_NAMES, fusion_metrics
 from ..reports.benchmark_report import (
@@ -43,7 +43,7 @@ Method = Callable[[torch.Tensor, dict], torch.Tensor]
 
 
 def _methods(
-    folders: Mapping[str, str | os.PathLike], weights: str | os.PathLike, classical: bool
+    folders: Mapping[str, str | os.PathLike], weights: str | os.PathLike | None, classical: bool
 ) -> dict[str, Method]:
     """Name to a function of the pair (1, 2, H, W) and its entry in the data list that returns (1, 1, H, W)."""
     fuser = load(weights)
@@ -75,7 +75,7 @@ def benchmark(
     methods: Mapping[str, str | os.PathLike] | None = None,
     split: str | None = "validation",
     tasks: Sequence[str] | None = None,
-    weights: str | os.PathLike = DEFAULT_WEIGHTS,
+    weights: str | os.PathLike | None = None,
     classical: bool = True,
     pairs: int = 3,
     tracking_uri: str | None = None,

@@ -12,13 +12,12 @@ import torch
 
 from .. import BUNDLE_ROOT
 from ..networks.nets.mmif_amin import MMIFAMIN
-from ..utils.checks import InputError
 from ..utils.color import colorize, is_gray, luminance
+from ..utils.enums import Precision, Runtime
+from .runtimes import load_network
 from .slices import MIN_SIZE, SliceFusionInferer
 
-__all__ = ["DEFAULT_WEIGHTS", "Fuser", "load"]
-
-DEFAULT_WEIGHTS = Path(BUNDLE_ROOT) / "models" / "model.pt"
+__all__ = ["Fuser", "load"]
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
@@ -134,32 +133,25 @@ class Fuser:
         return fused[0].cpu().numpy()
 
 
-def load(weights: str | os.PathLike = DEFAULT_WEIGHTS, device: str | torch.device = "cpu") -> Fuser:
-    """Load the fusion network with trained weights.
+def load(
+    weights: str | os.PathLike | None = None,
+    device: str | torch.device = "cpu",
+    runtime: Runtime | str = Runtime.TORCH,
+    precision: Precision | str = Precision.FLOAT32,
+) -> Fuser:
+    """Load the trained fusion network.
 
     Args:
-        weights: state dict of the network in ``configs/inference.json``. Defaults to the shipped ``models/model.pt``.
+        weights: state dict of the network in ``configs/inference.json``, or what ``mmif-amin export`` wrote for another
+            runtime. Defaults to None: the shipped one.
         device: where it runs. Defaults to ``"cpu"``.
+        runtime: ``"torch"``, ``"torchscript"`` or ``"onnx"``. Defaults to ``"torch"``.
+        precision: ``"float32"`` or ``"bfloat16"``; see :func:`load_network`. Defaults to ``"float32"``.
 
     Raises:
-        InputError: When the file is missing, damaged or of another architecture, or the device is not there.
+        ValueError: When the runtime or the precision is not known.
+        InputError: When the file is missing, damaged, of another runtime or architecture, or the device is not there.
     """
-    path = Path(weights)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a weights file, found nothing there. Name one with --weights.")
     definition = json.loads((Path(BUNDLE_ROOT) / "configs" / "inference.json").read_text())["network_def"]
     network = MMIFAMIN(**{key: value for key, value in definition.items() if key != "_target_"})
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
-    except Exception as error:  # torch raises many types for damaged files
-        raise InputError(
-            f"{path}: expected weights of the network in configs/inference.json, got: {str(error).splitlines()[0]} "
-            "Use weights of this version."
-        ) from error
-    try:
-        return Fuser(network, device)
-    except (AssertionError, RuntimeError) as error:  # torch raises either for a device that is not there
-        raise InputError(
-            f"--device {device}: expected cpu, cuda or cuda:N, got: {str(error).splitlines()[0]}"
-        ) from error
+    return Fuser(load_network(network, weights, device, runtime, precision), device)

@@ -10,8 +10,10 @@ __all__ = [
     "FusionGrid",
     "LossTeaching",
     "Modality",
+    "Precision",
     "RegistrationKind",
     "RegistrationStart",
+    "Runtime",
     "SourceKeys",
 ]
 
@@ -101,6 +103,27 @@ class FusionGrid(str, Enum):
 
     REFERENCE = "reference"
     FINEST = "finest"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Precision(str, Enum):
+    """Precision of the network's weights and features; the fusion rule is always computed in single precision."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Runtime(str, Enum):
+    """What runs the network."""
+
+    TORCH = "torch"
+    TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
 
     def __str__(self) -> str:
         return self.value
