@@ -47,6 +47,17 @@ def test_validation_keeps_the_best_weights_and_shares_the_metrics(tmp_path):
     assert handler.state_dict() == {"best": 0.5, "waited": 1}
 
 
+def test_an_epoch_without_validation_has_none_of_its_metrics(tmp_path):
+    """Else MLflow shows the last validation's again, as if it had been measured."""
+    seen = []
+    handler = FusionValidationHandler(2, FakeEvaluator([0.1, 0.2]), torch.nn.Linear(1, 1), tmp_path / "best.pt")
+    engine = Engine(lambda engine, batch: None)
+    handler.attach(engine)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: seen.append(dict(e.state.metrics)))
+    engine.run([0], max_epochs=4)
+    assert [metrics.get("val/score") for metrics in seen] == [None, 0.1, None, 0.2]
+
+
 def test_training_stops_when_nothing_improves(tmp_path):
     _, engine = run_validation(tmp_path, [0.5, 0.4, 0.3, 0.9], 4, patience=2)
     assert engine.state.epoch == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
 from torch import nn
@@ -16,6 +16,8 @@ from torch import nn
 from ..utils.image_io import write_atomically
 
 __all__ = ["FusionValidationHandler"]
+
+PREFIX = "val/"
 
 
 class FusionValidationHandler(ValidationHandler):
@@ -65,6 +67,17 @@ class FusionValidationHandler(ValidationHandler):
         """Continue from :meth:`state_dict`."""
         self.best, self.waited = state["best"], state["waited"]
 
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        super().attach(engine)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._forget)
+
+    @staticmethod
+    def _forget(engine: Engine) -> None:
+        """Drop the last validation's metrics, which would be logged again as those of an epoch without one."""
+        for name in [name for name in engine.state.metrics if name.startswith(PREFIX)]:
+            del engine.state.metrics[name]
+
     def __call__(self, engine: Engine) -> None:
         """Validate."""
         if self.validator is None:
@@ -72,7 +85,7 @@ class FusionValidationHandler(ValidationHandler):
         self.validator.state.trainer_epoch = engine.state.epoch
         super().__call__(engine)
         metrics = self.validator.state.metrics
-        engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
+        engine.state.metrics.update({f"{PREFIX}{name}": value for name, value in metrics.items()})
         value = metrics[self.validator.state.key_metric_name]
         if value > self.best:
             self.best, self.waited = value, 0
