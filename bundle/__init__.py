@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .scripts.inferers.fuser import Fuser, load
 
 __all__ = ["Fuser", "load"]
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 
 def __getattr__(name: str) -> Any:
