@@ -170,7 +170,7 @@ def test_unknown_words_exit_2():
 def test_an_unknown_config_key_is_refused_with_a_hint(capsys, tmp_path):
     assert call("train", "--output_dir", tmp_path, "--epoch", 3) == 2
     assert "--epoch: no such key in train.json. Did you mean --epochs?" in capsys.readouterr().err
-    assert call("train", "--output_dir", tmp_path, "--network_def#chanels", 3) == 2
+    assert call("train", "--output_dir", tmp_path, "--network_def#chnnels", 3) == 2
     assert not list(tmp_path.iterdir())
 
 

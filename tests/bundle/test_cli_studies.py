@@ -103,6 +103,18 @@ def test_the_config_does_the_same(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "tolerance"), [(("--runtime", "onnx"), 1e-4), (("--precision", "bfloat16"), 0.05)], ids=["onnx", "bfloat16"]
+)
+def test_volumes_in_another_runtime(tmp_path, patient, flags, tolerance):
+    folder, _ = patient
+    for name, words in (("torch", ()), ("other", flags)):
+        assert call("fuse", folder, folder, "-o", tmp_path / f"{name}.nii", "--register", "none", *words) == 0
+    fused, expected = (nibabel.load(tmp_path / f"{name}.nii").get_fdata() for name in ("other", "torch"))
+    assert 0 < np.abs(fused - expected).max() <= tolerance
+    assert ((expected == 0) == (fused == 0)).mean() > 0.999
+
+
 def test_an_unaligned_pair_is_registered(tmp_path, capsys):
     """The sample's CT, moved by a known shift and stored on another grid."""
     ct = nibabel.load(SAMPLE / "ct.nii.gz")

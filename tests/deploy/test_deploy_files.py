@@ -25,5 +25,6 @@ def test_requirements_are_the_pinned_dependencies_and_the_sdk():
 
 
 def test_version_is_that_of_the_bundle():
-    version = re.search(r"^  version: (\S+)$", (DEPLOY / "app.yaml").read_text(), re.MULTILINE).group(1)
-    assert version == json.loads((BUNDLE / "configs" / "metadata.json").read_text())["version"]
+    version = json.loads((BUNDLE / "configs" / "metadata.json").read_text())["version"]
+    assert re.findall(r"^  version: (\S+)$", (DEPLOY / "app.yaml").read_text(), re.MULTILINE) == [version]
+    assert set(re.findall(r"mmif_amin[\w-]*:(\d\S+)", (DEPLOY / "README.md").read_text())) == {version}
