@@ -1,4 +1,4 @@
-"""Write requirements*.txt: what ``pip install -c constraints.txt .`` takes today, every package with its version.
+"""Write requirements*.txt: what ``pip install -c constraints.txt .[onnx]`` takes today, every package with its version.
 
 The image is for Linux on x86-64 with Python 3.11, so run it there, from any directory: ``python container/lock.py``.
 """
@@ -19,7 +19,7 @@ ONLY_CUDA = re.compile(r"(cuda|nvidia)-|triton$")
 def resolve() -> dict[str, str]:
     """Ask pip what it would install into an empty environment; nothing is installed."""
     options = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-", "-c", "constraints.txt"]
-    command = [sys.executable, "-m", "pip", "install", *options, "."]
+    command = [sys.executable, "-m", "pip", "install", *options, ".[onnx]"]
     report = json.loads(subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE).stdout)
     found = [(item["metadata"]["name"], item["metadata"]["version"]) for item in report["install"]]
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found if name != "mmif-amin"}

@@ -452,7 +452,7 @@ def _add_study_options(sub: argparse.ArgumentParser) -> None:
         "--precision",
         default="float32",
         choices=[*map(str, Precision)],
-        help="bfloat16 is up to twice as fast on processors that have it [float32]",
+        help="bfloat16 is faster on processors that have it [float32]",
     )
 
 

@@ -171,7 +171,27 @@ def test_an_unknown_config_key_is_refused_with_a_hint(capsys, tmp_path):
     assert call("train", "--output_dir", tmp_path, "--epoch", 3) == 2
     assert "--epoch: no such key in train.json. Did you mean --epochs?" in capsys.readouterr().err
     assert call("train", "--output_dir", tmp_path, "--network_def#chnnels", 3) == 2
+    assert call("train", "--output_dir", tmp_path, "--optimizer#eps2", 3) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_an_argument_that_the_config_does_not_name_is_taken(monkeypatch, tmp_path):
+    from scripts.engines import workflow
+
+    seen = {}
+
+    class Workflow:
+        def __init__(self, **options):
+            seen.update(options)
+
+        def initialize(self):
+            """Runs nothing."""
+
+        run = finalize = initialize
+
+    monkeypatch.setattr(workflow, "ConfigWorkflow", Workflow)
+    assert call("train", "--output_dir", tmp_path, "--network_def#reversible", True) == 0
+    assert seen["network_def#reversible"] is True
 
 
 def test_a_missing_data_set_is_one_line(capsys, tmp_path):

@@ -54,6 +54,7 @@ def test_dicom_to_everything(tmp_path, patient, capsys):
     assert "GB of memory" in printed.err
     report = json.loads((out / "report.json").read_text())
     assert (report["task"], report["colormap"], report["registration"]) == ("PET-MRI", "hot", None)
+    assert report["network"] == {"runtime": "torch", "precision": "float32"}
     assert report["sources"]["b"]["unit"] == "Bq/ml"
     assert "no SUV" in report["sources"]["b"]["notes"][0]
     assert report["metrics"]["background"] == 0
@@ -102,9 +103,12 @@ def test_the_config_does_the_same(tmp_path):
     assert np.abs(volumes[0][..., k] - alone).max() < 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("flags", "tolerance"), [(("--runtime", "onnx"), 1e-4), (("--precision", "bfloat16"), 0.05)], ids=["onnx", "bfloat16"]
+    ("flags", "tolerance"),
+    [
+        pytest.param(("--runtime", "onnx"), 1e-4, id="onnx"),
+        pytest.param(("--precision", "bfloat16"), 0.05, id="bfloat16"),
+    ],
 )
 def test_volumes_in_another_runtime(tmp_path, patient, flags, tolerance):
     folder, _ = patient
@@ -115,6 +119,7 @@ def test_volumes_in_another_runtime(tmp_path, patient, flags, tolerance):
     assert ((expected == 0) == (fused == 0)).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_an_unaligned_pair_is_registered(tmp_path, capsys):
     """The sample's CT, moved by a known shift and stored on another grid."""
     ct = nibabel.load(SAMPLE / "ct.nii.gz")

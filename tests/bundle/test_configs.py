@@ -78,7 +78,8 @@ def test_overlays_are_short_and_merge(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("adaptive", [True, False], ids=["adaptive", "fixed"])
 def test_training_on_a_collection(tmp_path, harvard_like, adaptive):
-    run(TRAIN, tmp_path, dataset_dir=str(harvard_like), adaptive=adaptive, **SMALL)
+    options = {**SMALL, "network_def#reversible": adaptive}
+    run(TRAIN, tmp_path, dataset_dir=str(harvard_like), adaptive=adaptive, **options)
     written = {p.name for p in tmp_path.iterdir()}
     assert {"best.pt", "best.json", "last.pt", "metrics.csv", "mlruns.db"} <= written
     assert {"loss_weights.csv", "loss_weights.png", "training_curves.png"} <= written

@@ -5,6 +5,7 @@ import re
 from configparser import ConfigParser
 
 from ..conftest import BUNDLE, ROOT
+from .zoo import PARTS
 
 
 def setup_cfg() -> ConfigParser:
@@ -17,6 +18,17 @@ def test_every_package_is_listed():
     listed = set(setup_cfg()["options"]["packages"].split())
     found = {".".join(["mmif_amin", *path.parent.relative_to(BUNDLE).parts]) for path in BUNDLE.rglob("__init__.py")}
     assert listed == found
+
+
+def test_every_file_of_the_bundle_is_in_the_wheel():
+    packages = {name: BUNDLE.joinpath(*name.split(".")[1:]) for name in setup_cfg()["options"]["packages"].split()}
+    shipped = {path for folder in packages.values() for path in folder.glob("*.py")}
+    for name, patterns in setup_cfg()["options.package_data"].items():
+        shipped.update(path for pattern in patterns.split() for path in packages[name].glob(pattern))
+    for part in PARTS:
+        for path in [BUNDLE / part, *(BUNDLE / part).rglob("*")]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert path in shipped, path
 
 
 def test_one_version():

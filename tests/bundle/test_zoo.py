@@ -91,6 +91,14 @@ def test_acceptance(unpacked):
     assert "data shape of network is verified with no error." in lines[5]
 
 
+def test_the_output_of_a_run_does_not_get_into_the_archive(unpacked, tmp_path):
+    shutil.copytree(unpacked, tmp_path / "bundle", ignore=shutil.ignore_patterns("sample_data", "out", "federated"))
+    (tmp_path / "bundle" / "runs").mkdir()
+    with pytest.raises(RefusedError, match="found also runs"):
+        build(tmp_path / "bundle", tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
+
+
 def test_what_the_zoo_would_refuse_is_refused(unpacked, tmp_path):
     def without(change) -> str:
         folder = tmp_path / "bundle"

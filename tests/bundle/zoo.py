@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 SCHEMA = HERE / "meta_schema_20240725.json"
 FILES = ("LICENSE", "configs/metadata.json", "configs/inference.json", "configs/train.json", "configs/evaluate.json")
 FILES += ("models/model.pt", "docs/README.md", "docs/data_license.txt")
+PARTS = ("LICENSE", "__init__.py", "configs", "docs", "models", "sample_data", "scripts")  # of the bundle's folder
 SECTIONS = (
     "# Model Overview",
     "## Data",
@@ -109,18 +110,29 @@ def _run(root: Path, command: list[str], expected: str) -> str:
 
 
 def build(root: Path, folder: Path) -> Path:
-    """Write ``mmif_amin_v<version>.zip``, whose one folder is ``mmif_amin``; the same files give the same bytes."""
+    """Write ``mmif_amin_v<version>.zip``, whose one folder is ``mmif_amin``; the same files give the same bytes.
+
+    Raises:
+        RefusedError: When something else lies in the folder, such as the output of a run: it may show patients.
+    """
+    strange = sorted(path.name for path in root.iterdir() if path.name not in PARTS and not _is_cache(path.name))
+    if strange:
+        raise RefusedError(f"{root}: expected {', '.join(PARTS)}, found also {', '.join(strange)}. Move it elsewhere.")
     version = json.loads((root / "configs" / "metadata.json").read_text())["version"]
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"mmif_amin_v{version}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for path in sorted(root.rglob("*")):
             name = path.relative_to(root)
-            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
+            if path.is_file() and not any(map(_is_cache, name.parts)):
                 entry = zipfile.ZipInfo(f"mmif_amin/{name.as_posix()}")
                 entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
                 target.writestr(entry, path.read_bytes())
     return archive
+
+
+def _is_cache(name: str) -> bool:
+    return name.startswith((".", "__pycache__"))
 
 
 def main() -> int:
@@ -133,10 +145,10 @@ def main() -> int:
     try:
         for line in acceptance(root):
             print(f"ok  {line}", flush=True)
+        archive = build(root, args.output_dir)
     except RefusedError as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
-    archive = build(root, args.output_dir)
     with zipfile.ZipFile(archive) as content:
         for entry in content.infolist():
             print(f"{entry.file_size:>9}  {entry.filename}")

@@ -291,14 +291,16 @@ def test_real_pair(tmp_path, fuse):
         pytest.param("packaged/other", {"model": "packaged/other"}, None, id="named but not there"),
     ],
 )
-def test_find_bundle(tmp_path, monkeypatch, fuse, model_path, args, expected):
+def test_find_bundle(tmp_path, monkeypatch, capsys, fuse, model_path, args, expected):
     for name in ("configs", "scripts"):
         shutil.copytree(BUNDLE / name, tmp_path / "packaged" / "bundle" / name)
     (tmp_path / "packaged" / "other").mkdir()
     monkeypatch.chdir(tmp_path)
     find_bundle = importlib.import_module("app").find_bundle
     if expected is None:
-        with pytest.raises(SystemExit, match="packaged/other: expected the bundle there"):
+        with pytest.raises(SystemExit) as left:
             find_bundle(SimpleNamespace(model_path=model_path, args=args))
+        assert left.value.code == 2
+        assert "packaged/other: expected the bundle there" in capsys.readouterr().err
     else:
         assert find_bundle(SimpleNamespace(model_path=model_path, args=args)) == Path(expected).resolve()

@@ -172,6 +172,14 @@ def test_options_are_checked():
         )
 
 
+def test_a_reversible_network_is_not_taught_by_reconstruction(monkeypatch):
+    """Which needs second derivatives; it must be said before the training, not after the warm-up."""
+    monkeypatch.setitem(globals(), "small_network", lambda: MMIFAMIN(2, channels=16, reversible=True))
+    with pytest.raises(ValueError, match="Build it with `reversible=False`, or teach by regret"):
+        make_trainer([make_pair((32, 32))], teaching="reconstruction")
+    make_trainer([make_pair((64, 64))] * 4, teaching="regret", meta_interval=2).run()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_mixed_precision_on_cuda():

@@ -91,6 +91,27 @@ def test_script_save(tmp_path, trained, pair):
         assert torch.allclose(scripted(image), trained(image), atol=1e-6)
 
 
+def test_gradients_accumulate():
+    """Two backward passes give twice the gradient of one, so no two gradients share memory."""
+    net, image = MMIFAMIN(2), make_pair((32, 32))
+    once = []
+    for count in (1, 2):
+        net(image).sin().sum().backward()
+        if count == 1:
+            once = [parameter.grad.clone() for parameter in net.parameters()]
+    for parameter, gradient in zip(net.parameters(), once, strict=True):
+        assert torch.allclose(parameter.grad, 2 * gradient, rtol=1e-4, atol=1e-6)
+    assert len({parameter.grad.untyped_storage().data_ptr() for parameter in net.parameters()}) == len(once)
+
+
+def test_large_images_in_float16(trained):
+    """No sum over all pixels overflows: automatic mixed precision on CUDA is float16."""
+    image = make_pair((96, 96)).repeat(1, 1, 8, 8)
+    with torch.autocast("cpu", torch.float16), torch.no_grad():
+        fused = trained(image)
+    assert (fused.float() - trained(image)).abs().max() < 0.02
+
+
 def test_budget(trained):
     assert sum(p.numel() for p in trained.parameters()) <= 300_000
     with FlopCounterMode(display=False) as counter, torch.no_grad():

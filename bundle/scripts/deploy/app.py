@@ -81,7 +81,7 @@ def find_bundle(context: AppContext) -> Path:
     else it is the one that this app is a part of.
 
     Raises:
-        SystemExit: When it is in none of these places.
+        SystemExit: With the code 2, when it is in none of these places.
     """
     given = Path(context.model_path)
     places = [*sorted(given.glob("*")), given]
@@ -90,9 +90,11 @@ def find_bundle(context: AppContext) -> Path:
     for place in places:
         if (place / "configs" / "inference_volume.json").is_file() and (place / "scripts").is_dir():
             return place.resolve()
-    raise SystemExit(
-        f"mmif-amin: error: {given}: expected the bundle there (configs, models, scripts). Name it with -m."
+    print(
+        f"mmif-amin: error: {given}: expected the bundle there (configs, models, scripts). Name it with -m.",
+        file=sys.stderr,
     )
+    raise SystemExit(BAD_INPUT)
 
 
 def main(argv: list[str]) -> int:

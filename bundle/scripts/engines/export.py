@@ -8,9 +8,12 @@ import io
 import json
 import logging
 import os
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,7 +45,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
 
     Args:
         output: folder; gets ``model.ts``, ``model.onnx``, ``model.pt2`` and ``manifest.json``. Files of these names are
-            replaced, the manifest last.
+            replaced, but none before all are made and compared, the manifest last.
         weights: state dict of the network in ``configs/inference.json``. Defaults to None: the shipped one.
 
     Returns:
@@ -81,15 +84,18 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             {"format": "torch.export"},
         ),
     }
-    for name, (write, read, facts) in tqdm(jobs.items(), desc="exporting", unit="file"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about its own deprecated parts
-            path = write_atomically(folder / name, write)
-            difference = _difference(read(path), network)
-        if not difference <= TOLERANCE:
-            path.unlink()
-            raise RuntimeError(f"{path}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
-        files[name] = {**facts, **_identity(path), "largest_difference": difference}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, (write, read, facts) in tqdm(jobs.items(), desc="exporting", unit="file"):
+            path = Path(temporary) / name
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch about its own deprecated parts
+                write(path)
+                difference = _difference(read(path), network)
+            if not difference <= TOLERANCE:
+                raise RuntimeError(f"{name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
+            files[name] = {**facts, **_identity(path), "largest_difference": difference}
+        for name in files:
+            write_atomically(folder / name, partial(shutil.copyfile, Path(temporary) / name))
     manifest = {
         "version": contract["version"],
         "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
@@ -161,10 +167,9 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
         exported = torch.onnx.export(
             program, opset_version=OPSET, input_names=[INPUT_NAME], output_names=[OUTPUT_NAME], verbose=False
         )
-        assert exported is not None  # it is when the program is given
-        for node in exported.model.graph:
+        for node in exported.model.graph:  # type: ignore[union-attr]
             node.metadata_props.clear()  # where in the program it came from; half of the file
-        exported.save(path)
+        exported.save(path)  # type: ignore[union-attr]
     finally:
         logger.setLevel(level)
 

@@ -79,7 +79,8 @@ class FusionTrainer(SupervisedTrainer):
 
     Raises:
         TypeError: When ``loss_function`` is neither a FixedFusionLoss nor an AdaptiveFusionLoss.
-        ValueError: When ``meta_interval`` is below 1 or ``teaching`` is unknown.
+        ValueError: When ``meta_interval`` is below 1, ``teaching`` is unknown, or a reversible network is to be taught
+            by reconstruction.
     """
 
     def __init__(
@@ -119,6 +120,11 @@ class FusionTrainer(SupervisedTrainer):
         self.outer_values: dict[str, float] = {}
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip_gradients)
         if isinstance(self.loss_function, AdaptiveFusionLoss) and self.teaching == LossTeaching.RECONSTRUCTION:
+            if any(getattr(module, "reversible", False) for module in self.network.modules()):
+                raise ValueError(
+                    "`teaching` by reconstruction needs second derivatives, which a reversible network lacks. Build it "
+                    "with `reversible=False`, or teach by regret."
+                )
             self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.train_reconstruction)
 
     def _iteration(self, engine: FusionTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import inspect
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,9 @@ __all__ = ["run_config"]
 
 
 def run_config(files: Sequence[Path], run_id: str, overrides: dict[str, Any]) -> None:
-    """Run a MONAI ConfigWorkflow with overrides, each of which must name something in the config.
+    """Run a MONAI ConfigWorkflow with overrides.
+
+    Each override must name something in the config, or an argument of one of the bundle's components in it.
 
     Args:
         files: configs, merged in this order.
@@ -40,6 +44,8 @@ def run_config(files: Sequence[Path], run_id: str, overrides: dict[str, Any]) ->
             try:
                 node = node[index]
             except (KeyError, IndexError, TypeError):
+                if part == key.rpartition("#")[2] and _takes(node, part):
+                    break
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f" Did you mean --{near[0]}?" if near else f" The config has: {', '.join(sorted(known))}."
                 raise InputError(f"--{key}: no such key in {Path(paths[-1]).name}.{hint}") from None
@@ -48,3 +54,14 @@ def run_config(files: Sequence[Path], run_id: str, overrides: dict[str, Any]) ->
     workflow.initialize()
     workflow.run()
     workflow.finalize()
+
+
+def _takes(node: Any, name: str) -> bool:
+    """Whether a node of a config is a component of this bundle with such an argument."""
+    target = node.get("_target_", "") if isinstance(node, dict) else ""
+    if not target.startswith("scripts."):
+        return False
+    module, _, component = target.rpartition(".")
+    package = __name__.rpartition(".engines.")[0]
+    found = importlib.import_module(package + module.removeprefix("scripts"))
+    return name in inspect.signature(getattr(found, component)).parameters

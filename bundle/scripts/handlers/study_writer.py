@@ -47,6 +47,8 @@ class StudyWriter:
         dicom: also write DICOM series; source A must be DICOM. Defaults to False.
         loss_map: also map what the fused volume does not hold of each source. Defaults to False.
         colormap: the one of the colours, for the report. Defaults to ``"hot"``.
+        runtime: what ran the network, for the report. Defaults to ``"torch"``.
+        precision: of the network, for the report. Defaults to ``"float32"``.
 
     Raises:
         InputError: When ``output`` is not empty, cannot be written, or DICOM is asked for without DICOM sources;
@@ -60,12 +62,15 @@ class StudyWriter:
         dicom: bool = False,
         loss_map: bool = False,
         colormap: str = "hot",
+        runtime: str = "torch",
+        precision: str = "float32",
     ) -> None:
         self.output = Path(output)
         self.version = version
         self.dicom = dicom
         self.loss_map = loss_map
         self.colormap = str(colormap)
+        self.network = {"runtime": str(runtime), "precision": str(precision)}
         self.began = time.perf_counter()
 
     def attach(self, engine: Engine) -> None:
@@ -143,6 +148,7 @@ class StudyWriter:
         report = {
             "notice": NOTICE,
             "version": self.version,
+            "network": self.network,
             "task": study[SourceKeys.TASK.value],
             "grid": {
                 "shape": list(fused.shape),

@@ -1,9 +1,11 @@
-"""The curves of a training, loss and validation, from its MLflow store."""
+"""The curves of a training: its loss, and what validation measured."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.utils import optional_import
@@ -11,69 +13,61 @@ from monai.utils import optional_import
 from ..utils.image_io import write_atomically
 
 matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
-mlflow, _ = optional_import("mlflow", descriptor="{}: install it with `pip install mlflow`.")
 
-__all__ = ["TrainingCurvesHandler", "training_histories", "write_training_curves"]
+__all__ = ["TrainingCurvesHandler", "write_training_curves"]
 
 BY_TASK = ("VIF", "Qabf", "VIFmin", "VIFlocal")  # as published, then how much of the worse-kept source is there
+Points = Sequence[tuple[int, float]]
 
 
 class TrainingCurvesHandler:
-    """Draws the curves of a training when it is over; see :func:`write_training_curves`.
+    """Draws the curves after each epoch; see :func:`write_training_curves`.
+
+    Its state belongs into the resume file, so that a resumed training has one curve. Put it after the handlers that set
+    ``engine.state.metrics``.
 
     Args:
-        tracking_uri: the MLflow store that the training logs to.
-        experiment_name: its experiment.
         path: PNG file.
+        save: whether this process writes it. Defaults to True.
     """
 
-    def __init__(self, tracking_uri: str, experiment_name: str, path: str | os.PathLike) -> None:
-        self.tracking_uri = tracking_uri
-        self.experiment_name = experiment_name
+    def __init__(self, path: str | os.PathLike, save: bool = True) -> None:
         self.path = path
+        self.save = save
+        self.histories: dict[str, list[tuple[int, float]]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
-        engine.add_event_handler(Events.COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"histories": self.histories}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.histories = state["histories"]
 
     def __call__(self, engine: Engine) -> None:
-        """Draw."""
-        write_training_curves(self.tracking_uri, self.experiment_name, self.path)
+        """Add an epoch and draw."""
+        for name, value in engine.state.metrics.items():
+            if name == "loss" or name.startswith("val/"):
+                self.histories.setdefault(name, []).append((engine.state.epoch, float(value)))
+        if self.save:
+            write_training_curves(self.histories, self.path)
 
 
-def training_histories(tracking_uri: str, experiment_name: str) -> dict[str, list[tuple[int, float]]]:
-    """Read every metric of an experiment as (epoch, value) pairs, in order.
-
-    All its runs are taken for one training that was resumed; where two of them logged the same epoch, the later one
-    counts.
-
-    Raises:
-        ValueError: When there is no such experiment.
-    """
-    client = mlflow.MlflowClient(tracking_uri)
-    experiment = client.get_experiment_by_name(experiment_name)
-    if experiment is None:
-        raise ValueError(f"Expected the experiment '{experiment_name}' in {tracking_uri}, found none of that name.")
-    histories: dict[str, dict[int, float]] = {}
-    for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]):
-        for name in run.data.metrics:
-            points = client.get_metric_history(run.info.run_id, name)
-            histories.setdefault(name, {}).update({point.step: point.value for point in points})
-    return {name: sorted(points.items()) for name, points in histories.items()}
-
-
-def write_training_curves(tracking_uri: str, experiment_name: str, path: str | os.PathLike) -> Path:
+def write_training_curves(histories: Mapping[str, Points], path: str | os.PathLike) -> Path:
     """Draw the training loss, the validation score and the validation metrics of each task over the epochs.
 
     Args:
-        tracking_uri: MLflow store, such as ``sqlite:///runs/train/mlruns.db``.
-        experiment_name: experiment in it; see :func:`training_histories`.
+        histories: ``loss``, ``val/score``, ``val/TASK/score`` and ``val/TASK/METRIC`` to (epoch, value) pairs in order;
+            what is missing is not drawn.
         path: PNG file.
 
-    Raises:
-        ValueError: When there is no such experiment.
+    Returns:
+        The path.
     """
-    histories = training_histories(tracking_uri, experiment_name)
     tasks = sorted(name.split("/")[1] for name in histories if name.startswith("val/") and name.endswith("/score"))
     panels = {"training loss": {"loss": "all tasks"}}
     panels["validation score"] = {**{f"val/{task}/score": task for task in tasks}, "val/score": "all tasks"}

@@ -121,9 +121,7 @@ class TransposedAttention(nn.Module):
         q, k, v = self.qkv(x).flatten(2).chunk(3, dim=1)
         b, c, n = q.shape
         heads = [b, self.num_heads, c // self.num_heads, n]
-        q, k = q.reshape(heads), k.reshape(heads)
-        lengths = [torch.linalg.vector_norm(y, dim=-1).clamp_min(1e-12) for y in (q, k)]
-        products = q @ k.transpose(-2, -1)  # divided by the lengths here, which is cheaper than in every pixel
-        cosines = products / (lengths[0].unsqueeze(-1) * lengths[1].unsqueeze(-2))
-        attention = torch.softmax(cosines * self.temperature, dim=-1)
+        q = nn.functional.normalize(q.reshape(heads), dim=-1)
+        k = nn.functional.normalize(k.reshape(heads), dim=-1)
+        attention = torch.softmax(q @ k.transpose(-2, -1) * self.temperature, dim=-1)
         return self.project(channels_last((attention @ v.reshape(heads)).reshape(x.shape)))

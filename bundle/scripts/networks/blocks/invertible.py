@@ -117,8 +117,8 @@ class InvertibleLevel(nn.Module):
         in_channels: channels before the Haar transform.
         growth: growth of the dense sub-networks.
         num_blocks: number of couplings.
-        reversible: rebuild activations in the backward pass instead of storing them; not under autocast, whose half
-            precision could not rebuild them. Defaults to False.
+        reversible: rebuild activations in the backward pass instead of storing them; not in half precision or under
+            autocast, which could not rebuild them. Defaults to False.
 
     Shape:
         (B, in_channels, *spatial), even sides; returns (B, in_channels * 2**spatial_dims, *spatial / 2).
@@ -139,7 +139,8 @@ class InvertibleLevel(nn.Module):
         """Transform and couple."""
         x = channels_last(self.haar(x))
         if not torch.jit.is_scripting():
-            if self.reversible and torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type):
+            exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+            if self.reversible and exact and torch.is_grad_enabled():
                 return reversible_couplings(self.blocks, x)
         for block in self.blocks:
             x = block(x)

@@ -54,7 +54,9 @@ class MultiScaleConvolution(nn.Module):
             kernels.append(nn.functional.pad(weight, [margin] * (2 * (x.dim() - 2))))
             if bias is not None:
                 biases.append(bias)
-        kernel, offset = torch.stack(kernels).sum(dim=0), torch.stack(biases).sum(dim=0)
+        kernel, offset = kernels[0], biases[0]
+        for more, further in zip(kernels[1:], biases[1:]):  # noqa: B905, TorchScript has no strict
+            kernel, offset = kernel + more, offset + further  # gradients of a stack's sum would share their memory
         if x.dim() == 4:
             total = nn.functional.conv2d(x, kernel, offset, padding=self.largest // 2, groups=x.shape[1])
         else:

@@ -38,19 +38,21 @@ class _ReversibleCouplings(torch.autograd.Function):
         for block in blocks:
             x = block(x)
         ctx.blocks = blocks
-        ctx.save_for_backward(x, *parameters)
+        ctx.before = [(parameter, parameter._version) for parameter in parameters]
+        ctx.save_for_backward(x)
         return x
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Undo block after block, collecting gradients."""
-        y, *parameters = ctx.saved_tensors
-        if any(one is not other for one, other in zip(parameters, ctx.blocks.parameters(), strict=True)):
-            raise RuntimeError(
-                "Expected the parameters of the forward pass, they were replaced since, as `functional_call` does. "
-                "Build the network with `reversible=False` for that."
-            )
+        (y,) = ctx.saved_tensors
+        for parameter, (before, version) in zip(ctx.blocks.parameters(), ctx.before, strict=True):
+            if parameter is not before or parameter._version != version:
+                raise RuntimeError(
+                    "Expected the parameters of the forward pass, they were replaced (as `functional_call` does) or "
+                    "changed since. Build the network with `reversible=False` for that."
+                )
         gradients: list[torch.Tensor | None] = []
         for block in reversed(ctx.blocks):
             y, grad, own = block.backpropagate(y, grad)
