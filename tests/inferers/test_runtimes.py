@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scripts.inferers.fuser import load
-from scripts.inferers.runtimes import SHIPPED
+from scripts.inferers.runtimes import SHIPPED, OnnxNetwork
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Runtime
 
@@ -134,4 +134,10 @@ def test_cuda_that_onnx_runtime_lacks_is_refused():
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(InputError, match="Install onnxruntime-gpu, or use --device cpu"):
-        load(device="cuda", runtime="onnx")
+        OnnxNetwork(SHIPPED[Runtime.ONNX], "cuda")
+
+
+@pytest.mark.parametrize("runtime", list(Runtime))
+def test_a_device_that_is_not_there_is_refused(runtime):
+    with pytest.raises(InputError, match="--device tpu: expected cpu, cuda or cuda:N, got"):
+        load(device="tpu", runtime=runtime)

@@ -13,7 +13,7 @@ from monai.data import Dataset
 from monai.transforms import Randomizable
 from torch.utils.data.distributed import DistributedSampler
 
-from ..utils.checks import InputError
+from ..utils.checks import InputError, first_line
 from ..utils.image_io import write_atomically
 
 __all__ = ["ResumeHandler"]
@@ -69,7 +69,7 @@ class ResumeHandler:
                     item.load_state_dict(state[name])
             except Exception as error:  # torch raises many types for damaged files
                 raise InputError(
-                    f"{self.path}: cannot resume from it: {str(error).splitlines()[0]} "
+                    f"{self.path}: cannot resume from it: {first_line(error)} "
                     "Use the config it was made with, or remove it to start anew."
                 ) from error
             engine.state.epoch = state["epoch"]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .. import BUNDLE_ROOT
-from ..utils.checks import InputError
+from ..utils.checks import InputError, first_line
 from ..utils.enums import Precision, Runtime
 from .slices import MIN_SIZE
 
@@ -64,7 +64,7 @@ class OnnxNetwork(nn.Module):
             self.session = onnxruntime.InferenceSession(os.fspath(path), options, [(provider, where)])
         except Exception as error:  # its errors have no common class
             raise InputError(
-                f"{path}: expected a network that mmif-amin export wrote, got: {str(error).splitlines()[0]}"
+                f"{path}: expected a network that mmif-amin export wrote, got: {first_line(error)}"
             ) from error
         if provider not in self.session.get_providers():  # it falls back without a word
             raise InputError(f"--device {device}: ONNX Runtime cannot start CUDA here. Use --device cpu.")
@@ -117,17 +117,16 @@ def load_network(
     if other is not runtime and not (runtime is Runtime.TORCHSCRIPT and other is Runtime.TORCH):
         raise InputError(
             f"{path}: expected a {SHIPPED[runtime].suffix} file for the runtime {runtime}, got one for {other}. Choose "
-            f"that runtime, or write the file with mmif-amin export."
+            "that runtime, or write the file with mmif-amin export."
         )
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:  # torch raises either for a device that is not there
+        raise InputError(f"--device {device}: expected cpu, cuda or cuda:N, got: {first_line(error)}") from error
     loaded = _READERS[runtime](network, path, device).eval()
     if runtime is not Runtime.TORCH:
         _check_shape(loaded, path)
-    try:
-        return loaded.to(device, torch.bfloat16) if precision is Precision.BFLOAT16 else loaded.to(device)
-    except (AssertionError, RuntimeError) as error:  # torch raises either for a device that is not there
-        raise InputError(
-            f"--device {device}: expected cpu, cuda or cuda:N, got: {str(error).splitlines()[0]}"
-        ) from error
+    return loaded.to(device, torch.bfloat16) if precision is Precision.BFLOAT16 else loaded.to(device)
 
 
 def _check_shape(network: nn.Module, path: Path) -> None:
@@ -138,7 +137,7 @@ def _check_shape(network: nn.Module, path: Path) -> None:
             shape = list(network(image).shape)
     except Exception as error:  # a foreign network may raise anything
         raise InputError(
-            f"{path}: expected a network that mmif-amin export wrote, got one that fails: {str(error).splitlines()[0]}"
+            f"{path}: expected a network that mmif-amin export wrote, got one that fails: {first_line(error)}"
         ) from error
     if shape != [1, 1, MIN_SIZE, MIN_SIZE]:
         raise InputError(
@@ -152,7 +151,7 @@ def _read_state(network: nn.Module, path: Path, device: Any) -> nn.Module:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many types for damaged files
         raise InputError(
-            f"{path}: expected weights of the network in configs/inference.json, got: {str(error).splitlines()[0]} "
+            f"{path}: expected weights of the network in configs/inference.json, got: {first_line(error)} "
             "Use weights of this version."
         ) from error
     return network
@@ -163,7 +162,7 @@ def _read_script(network: nn.Module, path: Path, device: Any) -> nn.Module:
         return torch.jit.load(path, map_location="cpu")
     except Exception as error:  # torch raises many types for damaged files
         raise InputError(
-            f"{path}: expected TorchScript that mmif-amin export wrote, got: {str(error).splitlines()[0]}"
+            f"{path}: expected TorchScript that mmif-amin export wrote, got: {first_line(error)}"
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["InputError", "check_triplet", "input_error_behind", "to_gray_levels"]
+__all__ = ["InputError", "check_triplet", "first_line", "input_error_behind", "to_gray_levels"]
 
 
 class InputError(ValueError):
@@ -21,6 +21,16 @@ def input_error_behind(error: BaseException | None) -> BaseException | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def first_line(error: BaseException) -> str:
+    r"""First line of an exception's text, or its type where it has none: torch's run over many lines.
+
+    Example:
+        >>> first_line(RuntimeError("first\nsecond")), first_line(AssertionError())
+        ('first', 'AssertionError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def check_triplet(fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, min_size: int = 2) -> None:
