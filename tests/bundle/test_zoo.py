@@ -92,7 +92,7 @@ def test_acceptance(unpacked):
 
 
 def test_the_output_of_a_run_does_not_get_into_the_archive(unpacked, tmp_path):
-    shutil.copytree(unpacked, tmp_path / "bundle", ignore=shutil.ignore_patterns("sample_data", "out", "federated"))
+    shutil.copytree(unpacked, tmp_path / "bundle", ignore=shutil.ignore_patterns("sample_data", "out", "runs"))
     (tmp_path / "bundle" / "runs").mkdir()
     with pytest.raises(RefusedError, match="found also runs"):
         build(tmp_path / "bundle", tmp_path)

@@ -14,7 +14,6 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ TOLERANCE = 1e-4  # largest difference from PyTorch
 SHAPES = ((1, 2, 256, 256), (3, 2, 97, 131), (2, 2, 16, 40))  # odd sides, the smallest side, batches
 EXAMPLE = (2, 2, 96, 112)  # traced; every size but the channels stays open
 MANIFEST = "manifest.json"
-VERSIONS = ("torch", "monai", "onnx", "onnxscript", "onnxruntime")
+PACKAGES = ("torch", "monai", "onnx", "onnxscript", "onnxruntime")
 
 
 def export_network(output: str | os.PathLike, weights: str | os.PathLike | None = None) -> dict[str, Any]:
@@ -58,9 +57,10 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
     """
     folder = Path(output)
     check_writable(folder / MANIFEST)
-    for name in ("onnx", "onnxscript", "onnxruntime"):
+    versions = {}
+    for name in PACKAGES:
         try:
-            importlib.import_module(name)
+            versions[name] = importlib.import_module(name).__version__
         except ImportError as error:
             raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
     network = load(weights or SHIPPED[Runtime.TORCH]).network
@@ -105,7 +105,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
         | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
         "compared_on": [list(shape) for shape in SHAPES],
         "files": files,
-        "packages": {name: metadata.version(name) for name in VERSIONS},
+        "packages": versions,
     }
     write_atomically(folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=4) + "\n"))
     return manifest
