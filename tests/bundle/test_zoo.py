@@ -86,7 +86,9 @@ def test_archive_is_the_bundle_and_nothing_else(tmp_path):
 
 @pytest.mark.slow
 def test_acceptance(unpacked):
+    before = set(unpacked.rglob("*"))
     lines = list(acceptance(unpacked))
+    assert set(unpacked.rglob("*")) == before
     assert len(lines) == 13
     assert "data shape of network is verified with no error." in lines[5]
 

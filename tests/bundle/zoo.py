@@ -36,7 +36,7 @@ SECTIONS = (
 PROPERTIES = """
 import sys
 from monai.bundle import ConfigWorkflow
-workflow = ConfigWorkflow(config_file=sys.argv[2].split(","), workflow_type=sys.argv[1])
+workflow = ConfigWorkflow(config_file=sys.argv[2].split(","), workflow_type=sys.argv[1], output_dir=sys.argv[3])
 workflow.initialize()
 missing = workflow.check_properties()
 print("properties missing:", missing)
@@ -86,14 +86,14 @@ def acceptance(root: Path) -> Iterator[str]:
         export = ["ckpt_export", "network_def", "--filepath", script, "--ckpt_file", "models/model.pt", *IN_OUT]
         yield _run(root, [*call, *export], "exported to file")
         yield _run(root, [sys.executable, "-c", SCRIPT, script], "output of the TorchScript: [2, 1, 40, 44]")
-    for kind, files in (
-        ("train", "configs/train.json"),
-        ("train", "configs/train.json,configs/evaluate.json"),
-        ("infer", "configs/inference.json"),
-        ("infer", "configs/inference_volume.json"),
-    ):
-        line = _run(root, [sys.executable, "-c", PROPERTIES, kind, files], "properties missing: []")
-        yield f"check_properties {files}: {line}"
+        for kind, files in (
+            ("train", "configs/train.json"),
+            ("train", "configs/train.json,configs/evaluate.json"),
+            ("infer", "configs/inference.json"),
+            ("infer", "configs/inference_volume.json"),
+        ):
+            line = _run(root, [sys.executable, "-c", PROPERTIES, kind, files, folder], "properties missing: []")
+            yield f"check_properties {files}: {line}"
 
 
 def _run(root: Path, command: list[str], expected: str) -> str:
