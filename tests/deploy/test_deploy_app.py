@@ -291,7 +291,7 @@ def test_real_pair(tmp_path, fuse):
         pytest.param("packaged/other", {"model": "packaged/other"}, None, id="named but not there"),
     ],
 )
-def test_find_bundle(tmp_path, monkeypatch, capsys, fuse, model_path, args, expected):
+def test_find_bundle(tmp_path, monkeypatch, capfd, fuse, model_path, args, expected):
     for name in ("configs", "scripts"):
         shutil.copytree(BUNDLE / name, tmp_path / "packaged" / "bundle" / name)
     (tmp_path / "packaged" / "other").mkdir()
@@ -301,6 +301,6 @@ def test_find_bundle(tmp_path, monkeypatch, capsys, fuse, model_path, args, expe
         with pytest.raises(SystemExit) as left:
             find_bundle(SimpleNamespace(model_path=model_path, args=args))
         assert left.value.code == 2
-        assert "packaged/other: expected the bundle there" in capsys.readouterr().err
+        assert "packaged/other: expected the bundle there" in capfd.readouterr().err
     else:
         assert find_bundle(SimpleNamespace(model_path=model_path, args=args)) == Path(expected).resolve()
