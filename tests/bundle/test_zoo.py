@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 from ..conftest import BUNDLE
+from .test_configs import SMALL
 from .zoo import RefusedError, acceptance, build
 
-SMALL = {
-    "epochs": 1,
-    "val_interval": 1,
-    "patch_size": 64,
-    "batch_size": 2,
-    "network_def#channels": 16,
-    "network_def#growth": [4, 4],
-    "network_def#num_blocks": [1, 1],
-}
 WORKFLOW = """
 from monai.bundle import create_workflow
 options = {"config_file": "configs/inference.json", "workflow_type": "infer"}
@@ -148,4 +140,4 @@ def test_load_on_the_archive(unpacked):
 @pytest.mark.slow
 def test_federated_round_on_the_archive(unpacked):
     """Trains a round from given weights, sends the difference, evaluates."""
-    run(unpacked, "-c", FEDERATED, json.dumps(SMALL))
+    run(unpacked, "-c", FEDERATED, json.dumps({**SMALL, "epochs": 1}))
