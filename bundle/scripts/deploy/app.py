@@ -25,8 +25,8 @@ class FusionApp(Application):
 
     - Model: MMIF-AMIN as in this bundle, slice by slice; see its ``docs/README.md``.
     - Hardware: a CPU is enough. Where there is CUDA the network runs on it, which has not been tried in this app.
-    - Run time: 15 s and 1.1 GB of memory for 48 slices of 256 x 256 on one grid, on two CPU cores (60 s where other work
-      shared them); 5 to 10 s of it is the start. Registration of 2 mm volumes of a head took 10 s more.
+    - Run time: 15 s and 1.1 GB of memory for 48 slices of 256 x 256 on one grid, on two CPU cores (60 s where they had
+      other work); 5 to 10 s of it is the start. Registration of 2 mm volumes of a head took 10 s more.
     - Input: a folder with the DICOM of both series and, if need be, others; ``series_rules.json`` says which two.
     - Output: ``dicom/``, the fused series (12 bit, derived, in study and frame of reference of the MR); with PET and
       SPECT ``dicom_color/``; ``preview.png``; ``report.json``.
