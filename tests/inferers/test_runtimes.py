@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from scripts.inferers.fuser import load
@@ -18,12 +19,6 @@ from ..conftest import BUNDLE, ROOT, make_pair
 MODELS = BUNDLE / "models"
 MANIFEST = json.loads((MODELS / "manifest.json").read_text())
 EXPORTED = [Runtime.TORCHSCRIPT, Runtime.ONNX]
-
-
-def fuser(runtime, weights=None):
-    if runtime is Runtime.ONNX:
-        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
-    return load(weights, runtime=runtime)
 
 
 def sha256(path) -> str:
@@ -56,14 +51,14 @@ def test_shipped_exports_name_no_folder_of_the_machine_that_wrote_them():
 @pytest.mark.parametrize("size", [(16, 16), (96, 96), (33, 250)])
 def test_runtimes_agree(runtime, size):
     a, b = make_pair(size, seed=3)[0].numpy()
-    difference = np.abs(fuser(runtime)(a, b) - load()(a, b)).max()
+    difference = np.abs(load(runtime=runtime)(a, b) - load()(a, b)).max()
     assert difference <= 1e-4
 
 
 @pytest.mark.parametrize("runtime", EXPORTED)
 def test_laws_hold_in_every_runtime(runtime):
     """Black stays black, two equal images stay as they are, and a batch is its images."""
-    network = fuser(runtime).network
+    network = load(runtime=runtime).network
     image = torch.cat([make_pair((40, 52), seed) for seed in range(3)])
     with torch.inference_mode():
         assert network(torch.zeros(1, 2, 32, 32)).abs().max() == 0
@@ -99,10 +94,8 @@ def test_torch_export_runs():
 
 
 def test_wrong_files_are_refused(tmp_path):
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
-    import onnx
-    from onnx import helper
-
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra 'onnx')")
+    helper = onnx.helper
     with pytest.raises(InputError, match=r"expected a \.onnx file for the runtime onnx, got one for torch"):
         load(SHIPPED[Runtime.TORCH], runtime="onnx")
     with pytest.raises(InputError, match="Choose that runtime"):
@@ -130,7 +123,6 @@ def test_wrong_files_are_refused(tmp_path):
 
 
 def test_cuda_that_onnx_runtime_lacks_is_refused():
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(InputError, match="Install onnxruntime-gpu, or use --device cpu"):
