@@ -117,6 +117,9 @@ def test_what_the_zoo_would_refuse_is_refused(unpacked, tmp_path):
     assert "expected the sections" in without(edit("docs/README.md", "## Performance", "## Results"))
     assert "none for evaluate.json" in without(edit("docs/README.md", "configs/evaluate.json", "evaluate.json"))
     assert "Failed validating" in without(edit("configs/metadata.json", '"num_channels": 2', '"num_channels": "2"'))
+    warn = 'import warnings; warnings.warn("ours")\n        super().__init__()\n        conv = conv_type'
+    plain = "super().__init__()\n        conv = conv_type"
+    assert "UserWarning: ours" in without(edit("scripts/networks/nets/mmif_amin.py", plain, warn))
 
 
 @pytest.mark.slow

@@ -33,8 +33,20 @@ SECTIONS = (
     "# References",
     "# Disclaimer",
 )
+WARNINGS = """
+import runpy, sys, warnings
+import monai, itk  # both change how warnings are shown, itk without their place
+
+def show(message, category, filename, lineno, file=None, line=None):
+    print(f"{filename}:{lineno}: {category.__name__}: {message}", file=sys.stderr)
+
+warnings.showwarning = show
+"""
+BUNDLE = """
+sys.argv[0] = "monai.bundle"
+runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+"""
 PROPERTIES = """
-import sys
 from monai.bundle import ConfigWorkflow
 workflow = ConfigWorkflow(config_file=sys.argv[2].split(","), workflow_type=sys.argv[1], output_dir=sys.argv[3])
 workflow.initialize()
@@ -43,7 +55,7 @@ print("properties missing:", missing)
 sys.exit(bool(missing))
 """
 SCRIPT = """
-import sys, torch
+import torch
 print("output of the TorchScript:", list(torch.jit.load(sys.argv[1])(torch.rand(2, 2, 40, 44)).shape))
 """
 IN_OUT = ["--meta_file", "configs/metadata.json", "--config_file", "configs/inference.json"]
@@ -77,35 +89,36 @@ def acceptance(root: Path) -> Iterator[str]:
     if silent:
         raise RefusedError(f"docs/README.md: expected a command for each config, none for {', '.join(silent)}")
     yield f"docs/README.md: a command for each of {', '.join(configs)}"
-    call = [sys.executable, "-m", "monai.bundle"]
-    yield _run(root, [*call, "verify_metadata", "--meta_file", IN_OUT[1], "--filepath", str(SCHEMA)], "with no error")
+    check = ["verify_metadata", "--meta_file", IN_OUT[1], "--filepath", str(SCHEMA)]
+    yield _run(root, BUNDLE, check, "with no error")
     for n in (1, 4):
-        yield _run(root, [*call, "verify_net_in_out", "network_def", *IN_OUT, "--n", str(n)], "data shape of network")
+        yield _run(root, BUNDLE, ["verify_net_in_out", "network_def", *IN_OUT, "--n", str(n)], "data shape of network")
     with tempfile.TemporaryDirectory() as folder:
         script = str(Path(folder) / "model.ts")
         export = ["ckpt_export", "network_def", "--filepath", script, "--ckpt_file", "models/model.pt", *IN_OUT]
-        yield _run(root, [*call, *export], "exported to file")
-        yield _run(root, [sys.executable, "-c", SCRIPT, script], "output of the TorchScript: [2, 1, 40, 44]")
+        yield _run(root, BUNDLE, export, "exported to file")
+        yield _run(root, SCRIPT, [script], "output of the TorchScript: [2, 1, 40, 44]")
         for kind, files in (
             ("train", "configs/train.json"),
             ("train", "configs/train.json,configs/evaluate.json"),
             ("infer", "configs/inference.json"),
             ("infer", "configs/inference_volume.json"),
         ):
-            line = _run(root, [sys.executable, "-c", PROPERTIES, kind, files, folder], "properties missing: []")
+            line = _run(root, PROPERTIES, [kind, files, folder], "properties missing: []")
             yield f"check_properties {files}: {line}"
 
 
-def _run(root: Path, command: list[str], expected: str) -> str:
-    """Run a command in the bundle's folder; the line of its output that says that it went well."""
+def _run(root: Path, code: str, words: list[str], expected: str) -> str:
+    """Run Python in the bundle's folder; the line of its output that says that it went well."""
     environment = {**os.environ, "PYTHONWARNINGS": "always", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", WARNINGS + code, *words]
     result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     lines = [line for line in (result.stdout + result.stderr).splitlines() if expected in line]
     if result.returncode or not lines:
-        raise RefusedError(f"{' '.join(command[1:5])}: {(result.stdout + result.stderr)[-2000:]}")
+        raise RefusedError(f"{' '.join(words[:2])}: {(result.stdout + result.stderr)[-2000:]}")
     ours = re.findall(rf"^(?:{re.escape(str(root))}/|\./)?scripts/\S+: \w*Warning.*$", result.stderr, re.MULTILINE)
     if ours:
-        raise RefusedError(f"{' '.join(command[1:5])} warns: {ours[0]}")
+        raise RefusedError(f"{' '.join(words[:2])} warns: {ours[0]}")
     return lines[-1].split(" - INFO - ")[-1].replace(f"{root}/", "")
 
 

@@ -18,7 +18,17 @@ __all__ = [
 ]
 
 
-class SourceKeys(str, Enum):
+class NamedOption(str, Enum):
+    """An enum whose members print as their values, as in configs and on the command line.
+
+    MONAI's ``StrEnum`` does the same, but what starts fast must not import MONAI.
+    """
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class SourceKeys(NamedOption):
     """Keys of one pair in a data list: the structural image, the other one, and what is known of them."""
 
     SOURCE_A = "source_a"
@@ -27,11 +37,8 @@ class SourceKeys(str, Enum):
     NAME = "name"
     SLICE = "slice"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Modality(str, Enum):
+class Modality(NamedOption):
     """Imaging modality of one source; it decides the intensity normalization."""
 
     MRI = "MRI"
@@ -39,31 +46,22 @@ class Modality(str, Enum):
     PET = "PET"
     SPECT = "SPECT"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class LossTeaching(str, Enum):
+class LossTeaching(NamedOption):
     """What teaches the adaptive loss: what the fused image keeps least, or what can be rebuilt from it."""
 
     REGRET = "regret"
     RECONSTRUCTION = "reconstruction"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class RegistrationKind(str, Enum):
+class RegistrationKind(NamedOption):
     """Family of transforms among which a registration looks."""
 
     RIGID = "rigid"
     AFFINE = "affine"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class RegistrationStart(str, Enum):
+class RegistrationStart(NamedOption):
     """Where a registration starts: the files' geometry, matching centres, or the best of them."""
 
     BEST = "best"
@@ -71,22 +69,16 @@ class RegistrationStart(str, Enum):
     CENTER_OF_MASS = "center_of_mass"
     CENTER = "center"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class ColorMap(str, Enum):
+class ColorMap(NamedOption):
     """Colours of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
 
     HOT = "hot"
     INFERNO = "inferno"
     PET_RAINBOW = "pet-rainbow"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class CTWindow(str, Enum):
+class CTWindow(NamedOption):
     """What of a CT's range becomes black to white."""
 
     HEAD = "head"
@@ -94,36 +86,24 @@ class CTWindow(str, Enum):
     SOFT = "soft"
     BONE = "bone"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class FusionGrid(str, Enum):
+class FusionGrid(NamedOption):
     """Voxel grid on which two volumes are fused: that of source A, or its axes at the finer of both voxel sizes."""
 
     REFERENCE = "reference"
     FINEST = "finest"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Precision(str, Enum):
+class Precision(NamedOption):
     """Precision of the network's weights and features; the fusion rule is always computed in single precision."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Runtime(str, Enum):
+class Runtime(NamedOption):
     """What runs the network."""
 
     TORCH = "torch"
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
-
-    def __str__(self) -> str:
-        return self.value
