@@ -1,4 +1,4 @@
-"""Python code of the bundle: ``scripts`` for its configs, ``mmif_amin.scripts`` once installed."""
+"""The model: what the configs of this bundle name. The package mmif_amin imports it as ``mmif_amin.scripts``."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Data lists: which files make a pair."""
+"""Data lists, studies, and reading pictures and volumes."""

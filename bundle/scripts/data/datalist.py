@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality, SourceKeys
-from ..utils.image_io import IMAGE_SUFFIXES, is_nifti
+from ..utils.files import IMAGE_SUFFIXES, is_nifti
 
 __all__ = [
     "balance_tasks",

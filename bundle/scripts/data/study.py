@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..dicom.read import DICOM_MODALITIES, is_dicom_folder, list_series, read_dicom_volume
 from ..utils.checks import InputError
 from ..utils.enums import Modality
-from ..utils.image_io import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti
+from ..utils.files import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti
 from .datalist import modalities_of
-from .dicom_reader import DICOM_MODALITIES, is_dicom_folder, list_series, read_dicom_volume
 from .volume import Volume, read_nifti_volume
 
 __all__ = ["Study", "find_studies", "is_volume", "read_study", "read_volume"]

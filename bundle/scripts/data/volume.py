@@ -12,7 +12,7 @@ import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
-from ..utils.image_io import load_nifti
+from .nifti import load_nifti
 
 __all__ = ["Volume", "read_nifti_volume"]
 

@@ -1,1 +1,1 @@
-"""The two-level trainer and the preparation of its batches."""
+"""The trainer of the fusion network and its adaptive loss."""

@@ -14,7 +14,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from ..losses.adaptive_fusion import AdaptiveFusionLoss, FixedFusionLoss
+from ..losses.adaptive import AdaptiveFusionLoss, FixedFusionLoss
 from ..losses.source_reconstruction import SourceReconstructionLoss
 from ..utils.enums import LossTeaching
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from ..losses.adaptive_fusion import FixedFusionLoss
+from ..losses.adaptive import FixedFusionLoss
 from ..utils.color import colorize
 from ..utils.contact_sheet import write_contact_sheet
 from ..utils.enums import SourceKeys

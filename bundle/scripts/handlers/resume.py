@@ -14,7 +14,7 @@ from monai.transforms import Randomizable
 from torch.utils.data.distributed import DistributedSampler
 
 from ..utils.checks import InputError, first_line
-from ..utils.image_io import write_atomically
+from ..utils.files import write_atomically
 
 __all__ = ["ResumeHandler"]
 

@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from ..data.dicom_writer import write_dicom_series
-from ..inferers.loss_map import loss_maps
+from ..data.nifti import write_nifti
+from ..dicom.write import write_dicom_series
 from ..inferers.slices import best_axis
+from ..metrics.loss_map import loss_maps
 from ..metrics.suite import FusionMetricSuite
 from ..metrics.vif import MIN_SIZE
-from ..transforms.registration import Registration
+from ..transforms.registration.transform import Registration
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
-from ..utils.image_io import check_writable, is_nifti, write_nifti
+from ..utils.files import check_writable, is_nifti
 
 __all__ = ["StudyWriter"]
 

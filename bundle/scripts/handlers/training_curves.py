@@ -10,7 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.utils import optional_import
 
-from ..utils.image_io import write_atomically
+from ..utils.files import write_atomically
 
 matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
 

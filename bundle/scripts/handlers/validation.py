@@ -13,7 +13,7 @@ from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
 from torch import nn
 
-from ..utils.image_io import write_atomically
+from ..utils.files import write_atomically
 
 __all__ = ["FusionValidationHandler"]
 

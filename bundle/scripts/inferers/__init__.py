@@ -1,1 +1,1 @@
-"""Fusion of arrays, tensors and volumes with the shipped network; torch only, so that it starts fast."""
+"""Running the network: on slices of volumes, and in other runtimes."""

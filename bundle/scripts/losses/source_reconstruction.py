@@ -6,7 +6,7 @@ import torch
 from torch.nn.modules.loss import _Loss
 
 from ..utils.filters import box_kernel, filter_same
-from .fusion_terms import local_variance
+from .terms.all import local_variance
 
 __all__ = ["SourceReconstructionLoss"]
 

@@ -1,1 +1,1 @@
-"""Fusion metrics in the field's own conventions: a function and a Metric class each, one family a file."""
+"""Fusion metrics in the field's own conventions, one a file."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..utils.image_io import write_atomically
+from ..utils.files import write_atomically
 from .suite import METRIC_NAMES
 
 __all__ = ["markdown_table", "write_rows", "write_table"]

@@ -1,1 +1,1 @@
-"""Dictionary transforms that MONAI lacks: loading a pair, and giving the fused image its colours back."""
+"""MONAI transforms of pairs, colors and volumes."""

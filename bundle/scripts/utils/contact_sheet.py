@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .image_io import write_atomically
+from .files import write_atomically
 
 __all__ = ["write_contact_sheet"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 __all__ = [
     "CTWindow",
@@ -18,17 +18,7 @@ __all__ = [
 ]
 
 
-class NamedOption(str, Enum):
-    """An enum whose members print as their values, as in configs and on the command line.
-
-    MONAI's ``StrEnum`` does the same, but what starts fast must not import MONAI.
-    """
-
-    def __str__(self) -> str:
-        return self.value
-
-
-class SourceKeys(NamedOption):
+class SourceKeys(StrEnum):
     """Keys of one pair in a data list: the structural image, the other one, and what is known of them."""
 
     SOURCE_A = "source_a"
@@ -38,7 +28,7 @@ class SourceKeys(NamedOption):
     SLICE = "slice"
 
 
-class Modality(NamedOption):
+class Modality(StrEnum):
     """Imaging modality of one source; it decides the intensity normalization."""
 
     MRI = "MRI"
@@ -47,21 +37,21 @@ class Modality(NamedOption):
     SPECT = "SPECT"
 
 
-class LossTeaching(NamedOption):
+class LossTeaching(StrEnum):
     """What teaches the adaptive loss: what the fused image keeps least, or what can be rebuilt from it."""
 
     REGRET = "regret"
     RECONSTRUCTION = "reconstruction"
 
 
-class RegistrationKind(NamedOption):
+class RegistrationKind(StrEnum):
     """Family of transforms among which a registration looks."""
 
     RIGID = "rigid"
     AFFINE = "affine"
 
 
-class RegistrationStart(NamedOption):
+class RegistrationStart(StrEnum):
     """Where a registration starts: the files' geometry, matching centres, or the best of them."""
 
     BEST = "best"
@@ -70,7 +60,7 @@ class RegistrationStart(NamedOption):
     CENTER = "center"
 
 
-class ColorMap(NamedOption):
+class ColorMap(StrEnum):
     """Colours of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
 
     HOT = "hot"
@@ -78,7 +68,7 @@ class ColorMap(NamedOption):
     PET_RAINBOW = "pet-rainbow"
 
 
-class CTWindow(NamedOption):
+class CTWindow(StrEnum):
     """What of a CT's range becomes black to white."""
 
     HEAD = "head"
@@ -87,21 +77,21 @@ class CTWindow(NamedOption):
     BONE = "bone"
 
 
-class FusionGrid(NamedOption):
+class FusionGrid(StrEnum):
     """Voxel grid on which two volumes are fused: that of source A, or its axes at the finer of both voxel sizes."""
 
     REFERENCE = "reference"
     FINEST = "finest"
 
 
-class Precision(NamedOption):
+class Precision(StrEnum):
     """Precision of the network's weights and features; the fusion rule is always computed in single precision."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
-class Runtime(NamedOption):
+class Runtime(StrEnum):
     """What runs the network."""
 
     TORCH = "torch"

@@ -1,0 +1,1 @@
+"""DICOM: finding and choosing series, their geometry and units, privacy, and writing derived series."""

@@ -1,1 +1,0 @@
-"""Reports: what the benchmark found, as Markdown and as one self-contained page."""

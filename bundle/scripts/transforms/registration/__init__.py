@@ -1,0 +1,1 @@
+"""Rigid and affine registration of two volumes by mutual information."""

@@ -1,0 +1,1 @@
+"""Comparing methods: the benchmark, the ablation, their statistics and reports."""

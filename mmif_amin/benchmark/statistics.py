@@ -1,0 +1,159 @@
+"""What a table of means hides: confidence intervals, ranks, significance, and methods that win by a trick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from monai.utils import optional_import
+
+from ..scripts.metrics.suite import METRIC_NAMES
+
+scipy_stats, _ = optional_import("scipy.stats", descriptor="{}: install it with `pip install scipy`.")
+
+__all__ = [
+    "FIELD_METRICS",
+    "TESTED_METRICS",
+    "bootstrap_interval",
+    "holm",
+    "mean_ranks",
+    "paired_tests",
+    "probe_warnings",
+]
+
+FIELD_METRICS = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "ssim_legacy")
+TESTED_METRICS = (*FIELD_METRICS, "VIFmin", "Qabf_min", "VIFlocal")
+RESAMPLES = 2000
+
+
+def bootstrap_interval(
+    values: np.ndarray, cases: Sequence[str], confidence: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap interval of the mean, drawing whole cases: slices of one patient are not independent.
+
+    Where all images are of one case, single images are drawn: such an interval says nothing about other patients.
+
+    Args:
+        values: one row an image, (N, K).
+        cases: the patient of each image.
+        confidence: coverage. Defaults to 0.95.
+        seed: of the draws. Defaults to 0.
+
+    Returns:
+        Lower and upper ends, (K,) each.
+
+    Reference: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8 (hierarchical data).
+    """
+    names, index = np.unique(np.asarray(cases), return_inverse=True)
+    if len(names) == 1:
+        names = index = np.arange(len(values))
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, index, values)
+    counts = np.bincount(index).astype(float)
+    draws = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1, keepdims=True)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def mean_ranks(means: Mapping[str, Mapping[str, float]], probes: Sequence[str] = ()) -> dict[str, float]:
+    """Mean rank of each method over :data:`FIELD_METRICS`; 1 is best, equal values share a rank.
+
+    Args:
+        means: method to metric to mean.
+        probes: methods that do not take part: each gets the mean rank that it would have alone among the others.
+            Defaults to none.
+    """
+    others = [name for name in means if name not in probes]
+
+    def ranks(names: Sequence[str]) -> dict[str, float]:
+        table = np.array([[means[name][metric] for metric in FIELD_METRICS] for name in names])
+        return dict(zip(names, scipy_stats.rankdata(-table, axis=0).mean(axis=1).tolist(), strict=True))
+
+    return {**ranks(others), **{probe: ranks([*others, probe])[probe] for probe in probes if probe in means}}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for the number of tests.
+
+    Reference: Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 1979.
+
+    Example:
+        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values)
+    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted.tolist()
+
+
+def paired_tests(values: Mapping[str, np.ndarray], reference: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Wilcoxon signed-rank tests of one method against each other one, Holm-adjusted over all of them.
+
+    Args:
+        values: method to (N, K) array, the same N images in the same order, K as ``METRIC_NAMES``.
+        reference: the method that is compared.
+
+    Returns:
+        Method to metric of :data:`TESTED_METRICS` to ``difference`` (mean of reference minus method) and ``p``.
+
+    Reference: Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
+    """
+    columns = [METRIC_NAMES.index(metric) for metric in TESTED_METRICS]
+    keys, differences, p_values = [], [], []
+    for name in values:
+        if name == reference:
+            continue
+        gap = values[reference][:, columns] - values[name][:, columns]
+        for metric, column in zip(TESTED_METRICS, gap.T, strict=True):
+            keys.append((name, metric))
+            differences.append(float(column.mean()))
+            p_values.append(float(scipy_stats.wilcoxon(column).pvalue) if np.any(column) else 1.0)
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for (name, metric), difference, p in zip(keys, differences, holm(p_values), strict=True):
+        result.setdefault(name, {})[metric] = {"difference": difference, "p": p}
+    return result
+
+
+def probe_warnings(
+    means: Mapping[str, float],
+    average: Mapping[str, float],
+    copies: Sequence[Mapping[str, float]],
+    white: float,
+    white_of_sum: float,
+) -> list[str]:
+    """Say in which way a method behaves like one of the degenerate probes, each with its figures.
+
+    Args:
+        means: the method's means.
+        average: means of the plain average on the same images.
+        copies: means of the copies of each source.
+        white: fraction of pixels that the method made white although no source is.
+        white_of_sum: the same of the clipped sum.
+    """
+    warnings = []
+    if means["background"] > 0.01:
+        warnings.append(
+            f"greys the background: {means['background']:.0%} of the pixels that are black in both sources are not; "
+            "this lifts EN"
+        )
+    if white > 0.002 and white > 0.25 * white_of_sum:
+        warnings.append(
+            f"clips like a sum: {white:.1%} of the pixels are white although no source is, the clipped sum has "
+            f"{white_of_sum:.1%}; this lifts SD and SCD"
+        )
+    copy = min(c["VIFmin"] for c in copies)
+    if means["VIFmin"] < min(1.5 * copy, 0.5 * average["VIFmin"]):
+        warnings.append(
+            f"keeps one source only: VIFmin {means['VIFmin']:.3f}, a copy has {copy:.3f}, the average "
+            f"{average['VIFmin']:.3f}; this lifts VIF and MI"
+        )
+    if means["VIFlocal"] < 0.65 * average["VIFlocal"]:
+        warnings.append(
+            f"cuts and pastes: VIFlocal {means['VIFlocal']:.3f}, the average has {average['VIFlocal']:.3f}; "
+            "where both sources have structure it shows one"
+        )
+    return warnings

@@ -1,0 +1,186 @@
+"""Exporting the network: TorchScript, ONNX, torch.export, and a manifest that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import save_net_with_metadata
+from tqdm import tqdm
+
+from . import BUNDLE
+from .fuser import load
+from .scripts.inferers.runtimes import INPUT_NAME, OUTPUT_NAME, SHIPPED, OnnxNetwork
+from .scripts.inferers.slices import MIN_SIZE
+from .scripts.utils.checks import InputError
+from .scripts.utils.enums import Runtime
+from .scripts.utils.files import check_writable, write_atomically
+
+__all__ = ["export_network"]
+
+OPSET = 20  # the first with Gelu
+TOLERANCE = 1e-4  # largest difference from PyTorch
+SHAPES = ((1, 2, 256, 256), (3, 2, 97, 131), (2, 2, 16, 40))  # odd sides, the smallest side, batches
+EXAMPLE = (2, 2, 96, 112)  # traced; every size but the channels stays open
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "monai", "onnx", "onnxscript", "onnxruntime")
+
+
+def export_network(output: str | os.PathLike, weights: str | os.PathLike | None = None) -> dict[str, Any]:
+    """Write the network as TorchScript, ONNX and torch.export, each compared with PyTorch, and a manifest.
+
+    Args:
+        output: folder; gets ``model.ts``, ``model.onnx``, ``model.pt2`` and ``manifest.json``. Files of these names are
+            replaced, but none before all are made and compared, the manifest last.
+        weights: state dict of the network in ``configs/inference.json``. Defaults to None: the shipped one.
+
+    Returns:
+        The manifest: version, SHA-256 of the weights, input and output contract, versions of the packages, and for each
+        file its SHA-256, size and largest difference from PyTorch.
+
+    Raises:
+        InputError: When the folder cannot be written, the weights cannot be used, or a package is missing.
+        RuntimeError: When an exported network differs from PyTorch by more than 1e-4.
+    """
+    folder = Path(output)
+    check_writable(folder / MANIFEST)
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.import_module(name).__version__
+        except ImportError as error:
+            raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
+    network = load(weights or SHIPPED[Runtime.TORCH]).network
+    contract = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
+    program = _traced(network)
+    files: dict[str, Any] = {}
+    jobs: dict[str, tuple[Callable[[Path], object], Callable[[Path], Any], dict[str, Any]]] = {
+        "model.ts": (
+            lambda path: _write_script(network, path, contract),
+            lambda path: torch.jit.load(path),
+            {"format": "TorchScript", "runtime": str(Runtime.TORCHSCRIPT)},
+        ),
+        "model.onnx": (
+            lambda path: _write_onnx(program, path),
+            OnnxNetwork,
+            {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
+        ),
+        "model.pt2": (
+            lambda path: _write_program(program, path),
+            lambda path: torch.export.load(path).module(),
+            {"format": "torch.export"},
+        ),
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, (write, read, facts) in tqdm(jobs.items(), desc="exporting", unit="file"):
+            path = Path(temporary) / name
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch about its own deprecated parts
+                write(path)
+                difference = _difference(read(path), network)
+            if not difference <= TOLERANCE:
+                raise RuntimeError(f"{name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
+            files[name] = {**facts, **_identity(path), "largest_difference": difference}
+        for name in files:
+            write_atomically(folder / name, partial(shutil.copyfile, Path(temporary) / name))
+    manifest = {
+        "version": contract["version"],
+        "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
+        "input": {"name": INPUT_NAME, "shape": ["batch", 2, "height", "width"], "smallest_side": MIN_SIZE}
+        | _described(contract["network_data_format"]["inputs"][INPUT_NAME]),
+        "output": {"name": OUTPUT_NAME, "shape": ["batch", 1, "height", "width"]}
+        | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
+        "compared_on": [list(shape) for shape in SHAPES],
+        "files": files,
+        "packages": versions,
+    }
+    write_atomically(folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=4) + "\n"))
+    return manifest
+
+
+def _described(contract: dict[str, Any]) -> dict[str, Any]:
+    return {key: contract[key] for key in ("dtype", "value_range", "channel_def")}
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+
+
+def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
+    """The network with open batch, height and width.
+
+    PyTorch guards some sizes that it cannot reason about by what held for the example, such as whether a cropped tensor
+    is contiguous; these assertions are taken out, and the comparison covers the sizes that they would refuse.
+    """
+    size = torch.export.Dim
+    sizes = {0: size("batch"), 2: size("height", min=MIN_SIZE), 3: size("width", min=MIN_SIZE)}
+    with torch.no_grad():
+        program = torch.export.export(
+            network, (torch.rand(EXAMPLE),), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
+        )
+    for node in list(program.graph.nodes):
+        node.meta.pop("stack_trace", None)  # names files of this machine
+        if node.target is torch.ops.aten._assert_scalar.default:
+            program.graph.erase_node(node)
+    program.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
+
+
+def _write_script(network: torch.nn.Module, path: Path, contract: dict[str, Any]) -> None:
+    """TorchScript with the bundle's metadata inside, as MONAI's ``ckpt_export`` writes it, without debug symbols.
+
+    The debug symbols name source files of this machine.
+    """
+    archive = io.BytesIO()
+    save_net_with_metadata(torch.jit.script(network), archive, include_config_vals=False, meta_values=contract)
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry, source.read(entry))
+
+
+def _write_program(program: torch.export.ExportedProgram, path: Path) -> None:
+    archive = io.BytesIO()  # a file would put its temporary name into the archive
+    torch.export.save(program, archive)
+    path.write_bytes(archive.getvalue())
+
+
+def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # else it counts the torchvision operators that are not there
+    try:
+        exported = torch.onnx.export(
+            program, opset_version=OPSET, input_names=[INPUT_NAME], output_names=[OUTPUT_NAME], verbose=False
+        )
+        for node in exported.model.graph:  # type: ignore[union-attr]
+            node.metadata_props.clear()  # where in the program it came from; half of the file
+        exported.save(path)  # type: ignore[union-attr]
+    finally:
+        logger.setLevel(level)
+
+
+def _difference(exported: Callable[[torch.Tensor], torch.Tensor], network: torch.nn.Module) -> float:
+    """Largest difference over images of several sizes; a wrong shape counts as infinite."""
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    with torch.inference_mode():
+        for shape in SHAPES:
+            image = torch.rand(shape, generator=generator)
+            expected, got = network(image), exported(image)
+            largest = max(largest, float((expected - got).abs().max()) if got.shape == expected.shape else float("inf"))
+    return largest

@@ -1,0 +1,67 @@
+"""`mmif-amin export` on other weights than the shipped ones, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmif_amin import export
+from mmif_amin.cli import main
+from mmif_amin.fuser import load
+from tests.conftest import make_pair, write_gray
+
+pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra 'onnx')")
+
+
+@pytest.mark.slow
+def test_exports_of_other_weights_run_in_every_runtime(tmp_path, capsys):
+    state = load().network.state_dict()
+    state["decode.4.bias"] += 0.3
+    torch.save(state, tmp_path / "other.pt")
+    command = ["export", "-o", str(tmp_path / "out"), "--weights", str(tmp_path / "other.pt")]
+    run = subprocess.run([sys.executable, "-m", "mmif_amin.scripts.cli", *command], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert [line.split(": ")[1].split(",")[0] for line in run.stdout.splitlines()[:3]] == [
+        "TorchScript",
+        "ONNX",
+        "torch.export",
+    ]
+    assert "Warning" not in run.stderr
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["weights"]["sha256"] == hashlib.sha256((tmp_path / "other.pt").read_bytes()).hexdigest()
+    assert manifest["files"]["model.onnx"]["opset"] == 20
+    assert manifest["packages"]["torch"] == torch.__version__
+    sources = [str(write_gray(tmp_path / f"{k}.png", x)) for k, x in enumerate(make_pair((48, 64))[0].numpy())]
+    fused = []
+    for runtime, name in (("torch", "../other.pt"), ("torchscript", "model.ts"), ("onnx", "model.onnx")):
+        words = ["fuse", *sources, "-o", str(tmp_path / f"{runtime}.png"), "--runtime", runtime]
+        assert main([*words, "--weights", str(tmp_path / "out" / name)]) == 0
+        fused.append((tmp_path / f"{runtime}.png").read_bytes())
+    assert fused[0] == fused[1] == fused[2]
+    assert main(["fuse", *sources, "-o", str(tmp_path / "shipped.png"), "--runtime", "onnx"]) == 0
+    assert (tmp_path / "shipped.png").read_bytes() != fused[0]
+
+
+def test_bad_input_leaves_nothing(tmp_path, capsys):
+    (tmp_path / "noise.pt").write_bytes(b"noise")
+    assert main(["export", "-o", str(tmp_path / "out"), "--weights", str(tmp_path / "noise.pt")]) == 2
+    assert "expected weights of the network" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    assert main(["export", "-o", str(tmp_path / "file")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_an_export_that_differs_is_refused(tmp_path, monkeypatch):
+    """And what was there is left as it was."""
+    (tmp_path / "model.ts").write_bytes(b"earlier")
+    monkeypatch.setattr(export, "_traced", lambda network: None)
+    monkeypatch.setattr(export, "_difference", lambda exported, network: 2e-4)
+    with pytest.raises(RuntimeError, match=r"model\.ts: differs from PyTorch by 0\.0002"):
+        export.export_network(tmp_path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.ts", b"earlier")]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scripts.data.datalist import balance_tasks, folder_pairs, fusion_datalist, harvard_pairs, modalities_of, tasks_of
+from scripts.utils.checks import InputError
+
+from tests.conftest import BUNDLE, write_gray
+
+
+def test_harvard_layout_without_a_split_holds_out_each_fifth_case(harvard_like):
+    training, validation = (harvard_pairs(harvard_like, split) for split in ("training", "validation"))
+    assert tasks_of(training) == ["CT-MRI", "PET-MRI"]
+    assert len(training) == 8
+    assert {item["name"] for item in validation} == {"5001"}
+    assert not {(i["task"], i["name"]) for i in training} & {(i["task"], i["name"]) for i in validation}
+
+
+def test_split_json_decides(harvard_like):
+    (harvard_like / "split.json").write_text(json.dumps({"CT-MRI": {"train": ["1001"], "val": [2001, 3001]}}))
+    assert [i["name"] for i in harvard_pairs(harvard_like, "training", ["CT-MRI"])] == ["1001"]
+    assert [i["name"] for i in harvard_pairs(harvard_like, "validation", ["CT-MRI"])] == ["2001", "3001"]
+
+
+def test_real_collection_and_its_split(shared_harvard):
+    split = json.loads((shared_harvard / "split.json").read_text())
+    for task, ids in split.items():
+        for name, key in (("training", "train"), ("validation", "val")):
+            assert {i["name"] for i in harvard_pairs(shared_harvard, name, [task])} == {str(x) for x in ids[key]}
+
+
+def test_balance_repeats_the_smaller_tasks():
+    items = [{"task": "CT-MRI", "name": str(k)} for k in range(2)] + [
+        {"task": "PET-MRI", "name": str(k)} for k in range(5)
+    ]
+    balanced = balance_tasks(items)
+    counts = [sum(i["task"] == task for i in balanced) for task in ("CT-MRI", "PET-MRI")]
+    assert counts == [5, 5]
+
+
+def test_two_folders(tmp_path):
+    for name in ("b", "a"):
+        for folder in ("mri", "ct"):
+            write_gray(tmp_path / folder / f"{name}.png", np.zeros((20, 20)))
+    assert [i["name"] for i in folder_pairs(tmp_path / "mri", tmp_path / "ct")] == ["a", "b"]
+    (tmp_path / "ct" / "b.png").unlink()
+    with pytest.raises(InputError, match="1 have no partner: b"):
+        folder_pairs(tmp_path / "mri", tmp_path / "ct")
+
+
+def test_two_folders_train_and_validate(tmp_path):
+    for k in range(10):
+        for folder in ("mri", "pet"):
+            write_gray(tmp_path / folder / f"{k}.png", np.zeros((20, 20)))
+    folders = [str(tmp_path / "mri"), str(tmp_path / "pet")]
+    parts = [fusion_datalist(folders, split, ["PET-MRI"]) for split in ("training", "validation")]
+    assert [len(part) for part in parts] == [8, 2]
+    assert tasks_of(parts[0]) == ["PET-MRI"]
+    with pytest.raises(InputError, match="two folders and one task"):
+        fusion_datalist(folders)
+
+
+def test_embedded_sample_is_a_datalist():
+    for split in ("training", "validation"):
+        assert tasks_of(fusion_datalist(BUNDLE / "sample_data", split)) == ["CT-MRI", "PET-MRI"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("{", "expected a MONAI datalist JSON", id="broken"),
+        pytest.param("[]", "found none", id="list"),
+        pytest.param('{"training": []}', "found none", id="empty"),
+        pytest.param('{"training": [{"source_a": "a.png"}]}', "must have source_a, source_b and task", id="no-task"),
+        pytest.param(
+            '{"training": [{"source_a": "a", "source_b": "b", "task": "XRAY-MRI"}]}', "Task 'XRAY-MRI'", id="odd-task"
+        ),
+    ],
+)
+def test_bad_datalists(tmp_path, content, message):
+    path = tmp_path / "datalist.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        fusion_datalist(path)
+
+
+def test_bad_folders(tmp_path, harvard_like):
+    with pytest.raises(InputError, match="expected task folders"):
+        fusion_datalist(tmp_path / "missing")
+    with pytest.raises(InputError, match="SPECT-MRI"):
+        fusion_datalist(harvard_like, tasks=["SPECT-MRI"])
+    with pytest.raises(InputError, match="expected a folder of images, found nothing"):
+        folder_pairs(tmp_path / "x", tmp_path / "y")
+    with pytest.raises(ValueError, match="`split` must be one of"):
+        fusion_datalist(harvard_like, "trainnig")
+
+
+def test_modalities():
+    assert [str(m) for m in modalities_of("PET-MRI")] == ["MRI", "PET"]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import gzip
+import os
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+from scripts.data.nifti import write_nifti
+from scripts.data.pictures import read_source, write_image
+from scripts.utils.checks import InputError
+from scripts.utils.contact_sheet import write_contact_sheet
+from scripts.utils.files import write_atomically
+
+LEVELS = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
+RGB = np.random.default_rng(1).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+
+
+def palette_image() -> Image.Image:
+    image = Image.fromarray(LEVELS % 4).convert("P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255] + [0] * 756)
+    return image
+
+
+PICTURES = [
+    pytest.param("gray.png", Image.fromarray(LEVELS), LEVELS / 255, None, id="gray"),
+    pytest.param("gray.tif", Image.fromarray(LEVELS), LEVELS / 255, None, id="tiff"),
+    pytest.param("gray.bmp", Image.fromarray(LEVELS), LEVELS / 255, None, id="bmp"),
+    pytest.param("rgb.png", Image.fromarray(RGB), RGB @ [0.299, 0.587, 0.114] / 255, RGB / 255, id="rgb"),
+    pytest.param("grayrgb.png", Image.fromarray(LEVELS).convert("RGB"), LEVELS / 255, None, id="rgb-without-colour"),
+    pytest.param("one.png", Image.fromarray(LEVELS > 99), LEVELS > 99, None, id="1-bit"),
+    pytest.param(
+        "rgba.png",
+        Image.fromarray(np.dstack([RGB, np.where(LEVELS > 99, 255, 0).astype(np.uint8)])),
+        (RGB * (LEVELS > 99)[..., None]) @ [0.299, 0.587, 0.114] / 255,
+        RGB * (LEVELS > 99)[..., None] / 255,
+        id="rgba-over-black",
+    ),
+    pytest.param(
+        "palette.png",
+        palette_image(),
+        np.array([0, 0.299, 0.587, 0.114])[LEVELS % 4],
+        np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])[LEVELS % 4],
+        id="palette",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "image", "gray", "rgb"), PICTURES)
+def test_pictures(tmp_path, name, image, gray, rgb):
+    image.save(tmp_path / name)
+    source = read_source(tmp_path / name)
+    assert source.gray.shape == (1, 20, 24)
+    assert np.abs(source.gray[0] - gray).max() < 1e-6
+    if rgb is None:
+        assert source.rgb is None
+    else:
+        assert np.abs(source.rgb - rgb.transpose(2, 0, 1)).max() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["16-bit", "float"])
+def test_deep_pictures_are_normalized(tmp_path, kind):
+    values = np.linspace(0, 4000, 480).reshape(20, 24)
+    image = Image.fromarray(values.astype(np.uint16) if kind == "16-bit" else values.astype(np.float32))
+    image.save(tmp_path / "deep.tif")
+    gray = read_source(tmp_path / "deep.tif").gray
+    assert gray.min() == 0
+    assert gray.max() == 1
+    assert gray[0, 10, 0] == pytest.approx((0.5 - 0.05) / 0.95, abs=0.01)  # the lowest 5 % are taken for noise
+
+
+def nifti(path, values, affine=None):
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def test_nifti_is_brought_to_ras_and_a_slice_is_turned_up(tmp_path):
+    values = np.zeros((6, 8, 4), np.float32)
+    values[1, 6, 2] = 1  # right-to-left file: right is at the low index
+    path = nifti(tmp_path / "lps.nii.gz", values, np.diag([-2.0, 2.0, 3.0, 1.0]))
+    volume = read_source(path, "PET")
+    assert nibabel.aff2axcodes(volume.affine) == ("R", "A", "S")
+    assert volume.gray.shape == (1, 6, 8, 4)
+    assert volume.gray[0, 4, 6, 2] == 1
+    assert read_source(path, "PET", 2).gray.shape == (1, 8, 6)
+    assert read_source(path, "PET", 2).gray[0, 1, 4] == 1
+
+
+def bad_nan(path):
+    values = np.ones((4, 4, 4), np.float32)
+    values[0, 0, 0] = np.nan
+    nifti(path, values)
+
+
+def truncated(path):
+    nifti(path, np.random.default_rng(0).random((16, 16, 16)).astype(np.float32))
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def truncated_png(path):
+    Image.fromarray(RGB).save(path)
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def two_frames(path):
+    Image.fromarray(LEVELS).save(path, save_all=True, append_images=[Image.fromarray(LEVELS)])
+
+
+BAD = [
+    pytest.param("x.png", lambda p: None, "found nothing there", id="missing"),
+    pytest.param("x.png", lambda p: p.mkdir(), "found a folder there", id="folder"),
+    pytest.param("x.png", lambda p: p.touch(), "the file is empty", id="empty"),
+    pytest.param("x.png", lambda p: p.write_text("no picture"), "expected a readable .png", id="not-a-picture"),
+    pytest.param("x.png", truncated_png, "expected a readable .png", id="truncated-png"),
+    pytest.param("x.txt", lambda p: p.write_text("hello"), "expected one of .png", id="wrong-format"),
+    pytest.param("x.tif", two_frames, "got 2 frames", id="multi-frame"),
+    pytest.param("x.nii.gz", lambda p: p.write_text("no"), "expected a readable NIfTI", id="not-nifti"),
+    pytest.param("x.nii.gz", truncated, "expected a readable NIfTI", id="truncated-nifti"),
+    pytest.param("x.nii.gz", lambda p: p.write_bytes(gzip.compress(b"")), "expected a readable NIfTI", id="empty-gzip"),
+    pytest.param("x.nii", bad_nan, "1 of 64 are NaN", id="nan"),
+    pytest.param("x.nii", lambda p: nifti(p, np.ones((4, 4, 4, 3), np.float32)), "expected a 3-D volume", id="4-d"),
+    pytest.param(
+        "x.tif", lambda p: Image.fromarray(np.full((4, 4), np.inf, np.float32)).save(p), "16 of 16", id="infinite"
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "message"), BAD)
+def test_bad_files(tmp_path, name, make, message):
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read_source(tmp_path / name)
+
+
+def test_a_slice_outside(tmp_path):
+    path = nifti(tmp_path / "v.nii", np.random.default_rng(0).random((4, 4, 4)).astype(np.float32))
+    with pytest.raises(InputError, match="from 0 to 3, got 4"):
+        read_source(path, slice_index=4)
+
+
+def test_constant_images_warn(tmp_path):
+    Image.fromarray(np.full((20, 20), 9, np.uint8)).save(tmp_path / "c.png")
+    with pytest.warns(UserWarning, match="constant"):
+        assert read_source(tmp_path / "c.png").gray.max() == pytest.approx(9 / 255)
+
+
+def test_write_and_read_back(tmp_path):
+    write_image(tmp_path / "deep" / "g.png", LEVELS[None] / 255)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "deep" / "g.png")), LEVELS)
+    write_image(tmp_path / "c.png", RGB.transpose(2, 0, 1) / 255)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "c.png")), RGB)
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    write_nifti(tmp_path / "v.nii.gz", np.random.default_rng(0).random((1, 4, 5, 6)), affine)
+    assert np.array_equal(nibabel.load(tmp_path / "v.nii.gz").affine, affine)
+
+
+def test_wrong_output_names(tmp_path):
+    with pytest.raises(InputError, match="expected an output ending in .png"):
+        write_image(tmp_path / "x.xyz", np.zeros((1, 4, 4)))
+    with pytest.raises(InputError, match="ending in .nii"):
+        write_nifti(tmp_path / "x.png", np.zeros((1, 4, 4, 4)), np.eye(4))
+
+
+def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_text("old")
+
+    def full_disk(temporary):
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left on device"):
+        write_atomically(path, full_disk)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write there"):
+        write_image(tmp_path / "file" / "fused.png", np.zeros((1, 4, 4)))
+
+
+def test_contact_sheet(tmp_path):
+    path = write_contact_sheet(
+        tmp_path / "s.png", [[LEVELS[None] / 255, RGB.transpose(2, 0, 1) / 255]], ["a", "b"], ["x"]
+    )
+    assert np.array_equal(np.asarray(Image.open(path))[16:36, 28:52], RGB)
+    with pytest.raises(ValueError, match="2 pictures"):
+        write_contact_sheet(path, [[LEVELS[None]]], ["a", "b"], ["x"])

@@ -1,0 +1,135 @@
+"""The network in its runtimes: the shipped exports are those of the shipped weights and give the same images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from scripts.inferers.runtimes import SHIPPED, OnnxNetwork
+from scripts.utils.checks import InputError
+from scripts.utils.enums import Runtime
+
+from mmif_amin.fuser import load
+from tests.conftest import BUNDLE, ROOT, make_pair
+
+MODELS = BUNDLE / "models"
+MANIFEST = json.loads((MODELS / "manifest.json").read_text())
+EXPORTED = [Runtime.TORCHSCRIPT, Runtime.ONNX]
+
+
+def sha256(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_shipped_exports_are_of_the_shipped_weights():
+    """Renew them with `make export` when this fails."""
+    metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
+    assert MANIFEST["version"] == metadata["version"]
+    assert MANIFEST["weights"]["sha256"] == sha256(MODELS / "model.pt")
+    assert set(MANIFEST["files"]) == {path.name for path in MODELS.iterdir()} - {"model.pt", "manifest.json"}
+    for name, facts in MANIFEST["files"].items():
+        assert facts["sha256"] == sha256(MODELS / name), name
+        assert facts["bytes"] == (MODELS / name).stat().st_size
+        assert facts["largest_difference"] <= 1e-4
+    contract = metadata["network_data_format"]["inputs"]["image"]
+    assert {key: MANIFEST["input"][key] for key in ("dtype", "value_range", "channel_def")} == {
+        key: contract[key] for key in ("dtype", "value_range", "channel_def")
+    }
+
+
+def test_shipped_exports_name_no_folder_of_the_machine_that_wrote_them():
+    for name in MANIFEST["files"]:
+        content = (MODELS / name).read_bytes()
+        assert not any(folder in content for folder in (str(ROOT).encode(), b"/home/", b"/root/", b"/Users/", b"/tmp/"))
+
+
+@pytest.mark.parametrize("runtime", EXPORTED)
+@pytest.mark.parametrize("size", [(16, 16), (96, 96), (33, 250)])
+def test_runtimes_agree(runtime, size):
+    a, b = make_pair(size, seed=3)[0].numpy()
+    difference = np.abs(load(runtime=runtime)(a, b) - load()(a, b)).max()
+    assert difference <= 1e-4
+
+
+@pytest.mark.parametrize("runtime", EXPORTED)
+def test_laws_hold_in_every_runtime(runtime):
+    """Black stays black, two equal images stay as they are, and a batch is its images."""
+    network = load(runtime=runtime).network
+    image = torch.cat([make_pair((40, 52), seed) for seed in range(3)])
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 2, 32, 32)).abs().max() == 0
+        same = image[:, :1].expand(-1, 2, -1, -1)
+        assert (network(same) - image[:, :1]).abs().max() <= 1e-6
+        assert (network(image) - torch.cat([network(image[k : k + 1]) for k in range(3)])).abs().max() <= 1e-5
+
+
+def test_bfloat16_keeps_the_laws_and_the_image():
+    """On 115 real pairs VIF, SSIM, Qabf and VIFlocal moved by at most .0003 (docs/README.md)."""
+    exact, fast = load().network, load(precision="bfloat16").network
+    image = torch.cat([make_pair((96, 96), seed) for seed in range(3)])
+    image[..., :20] = 0
+    same = image[:, :1].expand(-1, 2, -1, -1)
+    with torch.inference_mode():
+        fused = fast(image)
+        assert fused.dtype == torch.float32
+        assert torch.equal(fast(same), image[:, :1])
+        assert fused[..., :20].abs().max() == 0
+        difference = (fused - exact(image)).abs()
+    assert 0 < difference.mean() < 0.001
+    assert difference.max() < 0.05
+    with pytest.raises(InputError, match="is for the runtime torch, got onnx"):
+        load(runtime="onnx", precision="bfloat16")
+
+
+def test_torch_export_runs():
+    """The file of `torch.export`, which no runtime of the command line reads, at sizes that it was not traced with."""
+    program = torch.export.load(MODELS / "model.pt2").module()
+    image = make_pair((33, 250), seed=3)
+    with torch.inference_mode():
+        assert (program(image) - load().network(image)).abs().max() <= 1e-4
+
+
+def test_wrong_files_are_refused(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra 'onnx')")
+    helper = onnx.helper
+    with pytest.raises(InputError, match=r"expected a \.onnx file for the runtime onnx, got one for torch"):
+        load(SHIPPED[Runtime.TORCH], runtime="onnx")
+    with pytest.raises(InputError, match="Choose that runtime"):
+        load(SHIPPED[Runtime.ONNX])
+    for runtime, suffix in ((Runtime.TORCHSCRIPT, ".ts"), (Runtime.ONNX, ".onnx")):
+        noise = tmp_path / f"noise{suffix}"
+        with pytest.raises(InputError, match="found nothing there"):
+            load(noise, runtime=runtime)
+        noise.write_bytes(b"noise")
+        with pytest.raises(InputError, match="mmif-amin export wrote, got"):
+            load(noise, runtime=runtime)
+    shape = [1, 2, 16, 16]
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"expected the input 'image' and the output 'pred', got \['x'\]"):
+        load(tmp_path / "other.onnx", runtime="onnx")
+    for name, other in (("identity", torch.nn.Identity()), ("narrow", torch.nn.Conv2d(1, 1, 1))):
+        torch.jit.script(other).save(tmp_path / f"{name}.ts")
+        with pytest.raises(InputError, match=f"{name}.ts: expected a network that"):
+            load(tmp_path / f"{name}.ts", runtime="torchscript")
+    with pytest.raises(ValueError, match="tensorrt"):
+        load(runtime="tensorrt")
+
+
+def test_cuda_that_onnx_runtime_lacks_is_refused():
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(InputError, match="Install onnxruntime-gpu, or use --device cpu"):
+        OnnxNetwork(SHIPPED[Runtime.ONNX], "cuda")
+
+
+@pytest.mark.parametrize("runtime", list(Runtime))
+def test_a_device_that_is_not_there_is_refused(runtime):
+    with pytest.raises(InputError, match="--device tpu: expected cpu, cuda or cuda:N, got"):
+        load(device="tpu", runtime=runtime)
