@@ -1,13 +1,15 @@
 """Speed, as ratios against references that run in the same process: `make bench`.
 
 - the network in every runtime beside a plain 3x3 convolution network of the same GMAC
+- a pair of 2048x2048, which is fused in tiles, with its peak memory
 - a volume of 256x256x180, with its peak memory, beside the plain network on its slices
-- what bfloat16 changes of the metrics (`--dataset_dir DATA` for other pairs than the sample's)
+- what bfloat16 changes of the metrics (`--dataset-dir DATA` for other pairs than the sample's)
 - a training step with rebuilt beside one with stored activations of the invertible blocks
 - all metrics of a batch of 16 pairs beside the field's usual way, one image after the other in NumPy and SciPy
 - a first `mmif-amin fuse` from a cold start beside `python -c "import torch"`
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import argparse
@@ -18,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,18 +28,19 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bundle")]
 
-from scripts.data.datalist import fusion_datalist  # noqa: E402
-from scripts.metrics.suite import fusion_metrics  # noqa: E402
-from scripts.networks.nets.mmif_amin import MMIFAMIN  # noqa: E402
-from scripts.transforms.pairs import LoadSourced  # noqa: E402
+from scripts.data.datalist import fusion_datalist
+from scripts.inferers.runtimes import load_network
+from scripts.metrics.suite import fusion_metrics
+from scripts.networks.nets.mmif_amin import MMIFAMIN
+from scripts.transforms.pairs import LoadSourced
 
-from mmif_amin.fuser import load  # noqa: E402
-from mmif_amin.memory import keep_freed_memory  # noqa: E402
-from tests.conftest import make_pair, write_gray  # noqa: E402
-from tests.model.metrics.reference import all_metrics  # noqa: E402
+from mmif_amin.fuser import load
+from mmif_amin.memory import keep_freed_memory
+from tests.conftest import make_pair, write_gray
+from tests.model.metrics.reference import all_metrics
 
 SIZE = (256, 256)
 BATCH = 8
@@ -79,7 +83,7 @@ def bench_network() -> None:
     """Print seconds a pair and pairs a second of every runtime, and the ratio to a plain network."""
     image, batch = torch.rand(1, 2, *SIZE), torch.rand(BATCH, 2, *SIZE)
     networks = {
-        f"{runtime}, {precision}": load(runtime=runtime, precision=precision).network
+        f"{runtime}, {precision}": load_network(partial(MMIFAMIN, spatial_dims=2), runtime=runtime, precision=precision)
         for runtime, precision in (
             ("torch", "float32"),
             ("torch", "bfloat16"),
@@ -101,6 +105,23 @@ def bench_network() -> None:
             print(f"  {name:<22} {ours:.4f} s a pair, {ours / theirs:.2f} of plain; {throughput:.0f} pairs/s")
 
 
+def bench_large_picture() -> None:
+    """Print time and memory of a large pair of pictures, fused in tiles."""
+    for runtime in ("onnx", "torch"):
+        facts = in_a_process(_large_picture, runtime)
+        print(f"pictures 2048x2048, {runtime}: {facts['seconds']:.1f} s, {facts['peak']:.2f} GB more than before")
+
+
+def _large_picture(runtime: str) -> dict[str, float]:
+    fuser = load(runtime=runtime)
+    a, b = (torch.rand(1, 2048, 2048).numpy() for _ in range(2))
+    fuser.fuse_stack(a[:, :64, :64], b[:, :64, :64])
+    forget_peak()
+    before, start = memory_gb("VmRSS"), time.perf_counter()
+    fuser.fuse_stack(a, b)
+    return {"seconds": time.perf_counter() - start, "peak": memory_gb("VmHWM") - before}
+
+
 def bench_volume() -> None:
     """Print time and peak memory of a volume, every slice of which shows something, beside the plain network."""
     for precision in ("float32", "bfloat16"):
@@ -113,7 +134,7 @@ def bench_volume() -> None:
 
 
 def _volume(precision: str) -> dict[str, float]:
-    fuser = load(precision=precision)
+    fuser = load(runtime="torch", precision=precision)
     a, b = (torch.rand(*SIZE, SLICES).numpy() for _ in range(2))
     fuser.fuse_volume(a[..., :8], b[..., :8])
     forget_peak()
@@ -122,7 +143,7 @@ def _volume(precision: str) -> dict[str, float]:
     fuser.fuse_volume(a, b)
     seconds, peak = time.perf_counter() - start, memory_gb("VmHWM")
     image = torch.rand(1, 2, *SIZE)
-    plain = plain_network(gmac(load().network, image))
+    plain = plain_network(gmac(fuser.network, image))
     with torch.inference_mode():
         one = median_seconds(lambda: plain(image), 30)
     return {"seconds": seconds, "ratio": seconds / (SLICES * one), "peak": peak, "before": before}
@@ -130,7 +151,7 @@ def _volume(precision: str) -> dict[str, float]:
 
 def bench_quality(dataset_dir: str) -> None:
     """Print what bfloat16 changes of the means on real pairs; it may cost .002 of VIF and SSIM."""
-    exact, fast = (load(precision=precision).network for precision in ("float32", "bfloat16"))
+    exact, fast = (load(runtime="torch", precision=precision).network for precision in ("float32", "bfloat16"))
     items = fusion_datalist(dataset_dir, "validation")
     read, changes, largest = LoadSourced(), {}, 0.0
     for item in items:
@@ -232,9 +253,9 @@ def bench_cold_start() -> None:
     """Print the ratio of a first fuse to importing torch, both from a cold start, alternating."""
     with tempfile.TemporaryDirectory() as folder:
         files = [write_gray(Path(folder) / f"{k}.png", x) for k, x in enumerate(make_pair(SIZE)[0].numpy())]
-        fuse = [str(Path(sys.executable).with_name("mmif-amin")), "fuse", *map(str, files), "-o", f"{folder}/out.png"]
+        fuse = [sys.executable, "-m", "mmif_amin", "fuse", *map(str, files), "-o", f"{folder}/out.png"]
         empty = [sys.executable, "-c", "import torch"]
-        commands = [lambda c=c: subprocess.run(c, check=True, capture_output=True) for c in (fuse, empty)]
+        commands = [lambda c=c: subprocess.run(c, cwd=ROOT, check=True, capture_output=True) for c in (fuse, empty)]
         ours, theirs = (median_seconds(command, 7) for command in commands)
     print(f"cold start: first fuse {ours:.2f} s, import torch {theirs:.2f} s; ratio {ours / theirs:.2f}")
 
@@ -247,10 +268,11 @@ def prepare() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Speed and memory as ratios to references in the same run.")
-    parser.add_argument("--dataset_dir", default=str(ROOT / "bundle" / "sample_data"), help="for bfloat16 [the sample]")
+    parser.add_argument("--dataset-dir", default=str(ROOT / "bundle" / "sample_data"), help="for bfloat16 [the sample]")
     arguments = parser.parse_args()
     prepare()
     bench_network()
+    bench_large_picture()
     bench_volume()
     bench_quality(arguments.dataset_dir)
     bench_training()

@@ -1,6 +1,6 @@
 """Registration against known truth: ``python benchmarks/bench_registration.py [--volumes DIR]``.
 
-Each moving volume is turned and shifted about its centre at random, resampled once (linear), and registered back to the
+Each moving volume is turned and shifted about its center at random, resampled once (linear), and registered back to the
 fixed one from its old geometry. Target registration error: mean distance, over the fixed head's voxels, between where
 they should and do go. ``far`` turns by 30 to 180 degrees and shifts by up to 80 mm: most must be refused or right.
 """
@@ -18,9 +18,10 @@ from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bundle"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from scripts.data.volume import Volume, read_nifti_volume
+from scripts.data.nifti import read_nifti_volume
+from scripts.data.volume import Volume
 from scripts.transforms.registration.transform import RegisterToMatch
 from scripts.utils.checks import InputError
 from tqdm import tqdm
@@ -52,12 +53,13 @@ def displace(volume: Volume, rng: np.random.Generator, far: bool) -> tuple[MetaT
 
 
 def main() -> None:
+    """Print one line of the table for each pair."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--volumes", type=Path, help="the project's development volumes [the embedded sample]")
     parser.add_argument("--count", type=int, default=25, help="displacements of each pair [25]")
     parser.add_argument("--far", action="store_true", help="displacements far outside the capture range")
     args = parser.parse_args()
-    root = args.volumes or Path(__file__).resolve().parents[2] / "bundle" / "sample_data"
+    root = args.volumes or Path(__file__).resolve().parents[1] / "bundle" / "sample_data"
     register = RegisterToMatch()
     print(
         "pair | n | error mean mm | p95 | max | success | refused | let through wrong | s median | s max\n"

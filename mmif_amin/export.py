@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import json
@@ -22,12 +21,13 @@ from monai.data import save_net_with_metadata
 from tqdm import tqdm
 
 from . import BUNDLE
-from .fuser import load
-from .scripts.inferers.runtimes import INPUT_NAME, OUTPUT_NAME, SHIPPED, OnnxNetwork
-from .scripts.inferers.slices import MIN_SIZE
+from .fuser import load_torch_network
+from .scripts.inferers.contract import INPUT_NAME, OUTPUT_NAME, SHIPPED, SMALLEST_SIDE
+from .scripts.inferers.onnx_session import OnnxSession
+from .scripts.inferers.runtimes import OnnxNetwork
 from .scripts.utils.checks import InputError
 from .scripts.utils.enums import Runtime
-from .scripts.utils.files import check_writable, write_atomically
+from .scripts.utils.files import check_writable, sha256_of, write_atomically
 
 __all__ = ["export_network"]
 
@@ -63,7 +63,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             versions[name] = importlib.import_module(name).__version__
         except ImportError as error:
             raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
-    network = load(weights or SHIPPED[Runtime.TORCH]).network
+    network = load_torch_network(weights)
     contract = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
     program = _traced(network)
     files: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
         ),
         "model.onnx": (
             lambda path: _write_onnx(program, path),
-            OnnxNetwork,
+            lambda path: OnnxNetwork(OnnxSession(path)),
             {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
         ),
         "model.pt2": (
@@ -99,7 +99,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
     manifest = {
         "version": contract["version"],
         "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
-        "input": {"name": INPUT_NAME, "shape": ["batch", 2, "height", "width"], "smallest_side": MIN_SIZE}
+        "input": {"name": INPUT_NAME, "shape": ["batch", 2, "height", "width"], "smallest_side": SMALLEST_SIDE}
         | _described(contract["network_data_format"]["inputs"][INPUT_NAME]),
         "output": {"name": OUTPUT_NAME, "shape": ["batch", 1, "height", "width"]}
         | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
@@ -116,17 +116,17 @@ def _described(contract: dict[str, Any]) -> dict[str, Any]:
 
 
 def _identity(path: Path) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
 def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
     """The network with open batch, height and width.
 
-    PyTorch guards some sizes that it cannot reason about by what held for the example, such as whether a cropped tensor
-    is contiguous; these assertions are taken out, and the comparison covers the sizes that they would refuse.
+    Where PyTorch cannot reason about a size, such as whether a cropped tensor is contiguous, it asserts what held for
+    the example. These assertions are taken out; the comparison covers the sizes that they would refuse.
     """
     size = torch.export.Dim
-    sizes = {0: size("batch"), 2: size("height", min=MIN_SIZE), 3: size("width", min=MIN_SIZE)}
+    sizes = {0: size("batch"), 2: size("height", min=SMALLEST_SIDE), 3: size("width", min=SMALLEST_SIDE)}
     with torch.no_grad():
         program = torch.export.export(
             network, (torch.rand(EXAMPLE),), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
@@ -147,16 +147,27 @@ def _write_script(network: torch.nn.Module, path: Path, contract: dict[str, Any]
     """
     archive = io.BytesIO()
     save_net_with_metadata(torch.jit.script(network), archive, include_config_vals=False, meta_values=contract)
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
-        for entry in source.infolist():
-            if not entry.filename.endswith(".debug_pkl"):
-                target.writestr(entry, source.read(entry))
+    _copy_archive(archive, path, without=".debug_pkl")
 
 
 def _write_program(program: torch.export.ExportedProgram, path: Path) -> None:
-    archive = io.BytesIO()  # a file would put its temporary name into the archive
+    """torch.export's archive with its graph compressed, which halves the file.
+
+    The archive is written to memory first, because ``save`` would put the name of the file into it.
+    """
+    archive = io.BytesIO()
     torch.export.save(program, archive)
-    path.write_bytes(archive.getvalue())
+    _copy_archive(archive, path, compressed=".json")
+
+
+def _copy_archive(archive: io.BytesIO, path: Path, without: str | None = None, compressed: str | None = None) -> None:
+    """Write a zip archive to a file, without the entries of one suffix, and those of another one compressed."""
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
+        for entry in source.infolist():
+            if without is None or not entry.filename.endswith(without):
+                shrink = compressed is not None and entry.filename.endswith(compressed)
+                method = zipfile.ZIP_DEFLATED if shrink else zipfile.ZIP_STORED
+                target.writestr(entry, source.read(entry), compress_type=method)
 
 
 def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:

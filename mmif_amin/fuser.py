@@ -1,24 +1,198 @@
-"""The Python API: load the network once, then fuse arrays or tensors."""
+"""The Python API: load the network once, then fuse arrays or tensors. Imports torch only where it is needed."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TypeVar
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 
 from . import BUNDLE
-from .scripts.inferers.runtimes import load_network
-from .scripts.inferers.slices import MIN_SIZE, SliceFusionInferer
-from .scripts.networks.nets.mmif_amin import MMIFAMIN
+from .scripts.inferers.contract import SMALLEST_SIDE, choose_runtime
+from .scripts.inferers.onnx_session import OnnxSession
+from .scripts.inferers.tiles import fuse_in_tiles
 from .scripts.utils.color import colorize, is_gray, luminance
 from .scripts.utils.enums import Precision, Runtime
 
-__all__ = ["Fuser", "load"]
+if TYPE_CHECKING:
+    import torch
 
-Image = TypeVar("Image", np.ndarray, torch.Tensor)
+__all__ = ["Fuser", "load", "load_torch_network"]
+
+Image = TypeVar("Image", np.ndarray, "torch.Tensor")
+
+
+class Fuser:
+    """Fuses pairs of images, or volumes slice by slice, with a network.
+
+    Args:
+        network: a torch module that takes (B, 2, H, W) and returns (B, 1, H, W), both in [0, 1]; or a session of ONNX
+            Runtime, which needs no torch.
+        device: where a torch module runs; a session has its own. Defaults to ``"cpu"``.
+
+    Example:
+        >>> fuser = load()
+        >>> fuser(np.zeros((20, 30), np.uint8), np.full((20, 30), 200, np.uint8)).max().item() > 0
+        True
+    """
+
+    def __init__(self, network: torch.nn.Module | OnnxSession, device: str | torch.device = "cpu") -> None:
+        self.network = network if isinstance(network, OnnxSession) else network.to(device).eval()
+        self.device = device
+
+    def __call__(self, source_a: Image, source_b: Image, color: bool = True) -> Image:
+        """Fuse one pair.
+
+        Args:
+            source_a: structural image (MRI): (H, W), (1, H, W), (3, H, W) or (H, W, 3); uint8, or float in [0, 1].
+            source_b: the other image, of the same size.
+            color: give the result the colors of source B where that is a color image. Defaults to True.
+
+        Returns:
+            The fused image, array or tensor and 8 bit or float as source A; (H, W), or (H, W, 3) in color.
+
+        Raises:
+            ValueError: When shapes, sizes or value ranges are wrong, or a value is not finite.
+        """
+        arrays = [_as_array(source_a), _as_array(source_b)]
+        a, b = _as_planes(arrays[0], "source_a"), _as_planes(arrays[1], "source_b")
+        in_color = color and b.shape[0] == 3 and not is_gray(b)
+        gray = [luminance(x) if x.shape[0] == 3 else x for x in (a, b)]
+        fused = self.fuse_stack(gray[0], gray[1])
+        fused = colorize(fused, b).transpose(1, 2, 0) if in_color else fused[0]
+        if arrays[0].dtype == np.uint8:
+            fused = np.rint(fused * 255).astype(np.uint8)
+        if _is_tensor(source_a):
+            return sys.modules["torch"].from_numpy(np.ascontiguousarray(fused))
+        return fused  # type: ignore[return-value]
+
+    def fuse_stack(self, source_a: np.ndarray, source_b: np.ndarray) -> np.ndarray:
+        """Fuse two stacks of gray images; images above 768 pixels a side are fused in overlapping tiles.
+
+        Args:
+            source_a: structural images, (B, H, W) in [0, 1].
+            source_b: the other images, of the same shape.
+
+        Returns:
+            (B, H, W) float32 in [0, 1].
+
+        Raises:
+            ValueError: When the shapes differ or a side is below 16 pixels.
+        """
+        if source_a.shape != source_b.shape:
+            raise ValueError(
+                f"Both sources must have the same size, got {source_a.shape[1:]} and {source_b.shape[1:]}. "
+                "Register and resample them first."
+            )
+        if min(source_a.shape[1:]) < SMALLEST_SIDE:
+            raise ValueError(f"Images must have at least 16x16 pixels, got {source_a.shape[1]}x{source_a.shape[2]}.")
+        images = np.stack([source_a, source_b], axis=1).astype(np.float32, copy=False)
+        return fuse_in_tiles(images, self._fuse_arrays)[:, 0]
+
+    def fuse_volume(
+        self, source_a: np.ndarray, source_b: np.ndarray, affine: np.ndarray | None = None, progress: bool = False
+    ) -> np.ndarray:
+        """Fuse two volumes slice by slice; see :class:`~scripts.inferers.slices.SliceFusionInferer`.
+
+        Args:
+            source_a: structural volume, (X, Y, Z) in [0, 1].
+            source_b: the other volume, same shape.
+            affine: (4, 4), voxel to world; decides across which axis. Defaults to None: across the last one.
+            progress: show a bar with the time left. Defaults to False.
+
+        Returns:
+            (X, Y, Z) float32 in [0, 1].
+
+        Raises:
+            ValueError: When the shapes differ.
+            InputError: When no axis leaves slices of 16 x 16 voxels.
+        """
+        if source_a.shape != source_b.shape:
+            raise ValueError(f"Both sources must have the same size, got {source_a.shape} and {source_b.shape}.")
+        import torch
+
+        from .scripts.inferers.runtimes import OnnxNetwork
+        from .scripts.inferers.slices import SliceFusionInferer
+
+        network = OnnxNetwork(self.network) if isinstance(self.network, OnnxSession) else self.network
+        volume = torch.from_numpy(np.stack([source_a, source_b])).to(self.device, torch.float32)
+        with torch.inference_mode():
+            fused = SliceFusionInferer(progress=progress).fuse_slices(
+                volume, network, np.eye(4) if affine is None else affine
+            )
+        return fused[0].cpu().numpy()
+
+    def _fuse_arrays(self, images: np.ndarray) -> np.ndarray:
+        """Run the network on (B, 2, H, W) float32; returns (B, 1, H, W) float32."""
+        if isinstance(self.network, OnnxSession):
+            return self.network(images)
+        import torch
+
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
+
+
+def load(
+    weights: str | os.PathLike | None = None,
+    device: str | torch.device = "cpu",
+    runtime: Runtime | str = Runtime.AUTO,
+    precision: Precision | str = Precision.FLOAT32,
+) -> Fuser:
+    """Load the trained fusion network.
+
+    Args:
+        weights: state dict of the network in ``configs/inference.json``, or what ``mmif-amin export`` wrote for another
+            runtime. Defaults to None: the shipped weights.
+        device: where it runs. Defaults to ``"cpu"``.
+        runtime: ``"auto"``, ``"torch"``, ``"torchscript"`` or ``"onnx"``. Defaults to ``"auto"``: the shipped weights
+            run in ONNX Runtime on the CPU, without torch, and other weights in the runtime of their suffix; see
+            :func:`~scripts.inferers.contract.choose_runtime`. ``"torch"`` makes ``network`` the Python network.
+        precision: ``"float32"`` or ``"bfloat16"``; see :func:`~scripts.inferers.runtimes.load_network`. Defaults to
+            ``"float32"``.
+
+    Raises:
+        ValueError: When the runtime or the precision is not known.
+        InputError: When the file is missing, damaged, of another runtime or architecture, or the device is not there.
+    """
+    chosen, path = choose_runtime(weights, device, runtime, precision)
+    if chosen is Runtime.ONNX:
+        return Fuser(OnnxSession(path, str(device)), device)
+    from .scripts.inferers.runtimes import load_network
+
+    return Fuser(load_network(_network, path, device, chosen, precision), device)
+
+
+def load_torch_network(weights: str | os.PathLike | None = None) -> torch.nn.Module:
+    """Load the Python network with its weights, on the CPU; imports MONAI.
+
+    Args:
+        weights: state dict of the network in ``configs/inference.json``. Defaults to None: the shipped one.
+
+    Raises:
+        InputError: When the file is missing, damaged or of another architecture.
+    """
+    from .scripts.inferers.runtimes import load_network
+
+    return load_network(_network, weights, runtime=Runtime.TORCH)
+
+
+def _network() -> torch.nn.Module:
+    """The Python network as ``configs/inference.json`` defines it, without its weights; imports MONAI."""
+    from .scripts.networks.nets.mmif_amin import MMIFAMIN
+
+    definition = json.loads((BUNDLE / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]
+    return MMIFAMIN(**{key: value for key, value in definition.items() if key != "_target_"})
+
+
+def _is_tensor(image: object) -> bool:
+    """Whether an image is a torch tensor; torch is imported already where it is one."""
+    return "torch" in sys.modules and isinstance(image, sys.modules["torch"].Tensor)
+
+
+def _as_array(image: Any) -> np.ndarray:
+    return image.detach().cpu().numpy() if _is_tensor(image) else image
 
 
 def _as_planes(image: np.ndarray, name: str) -> np.ndarray:
@@ -41,116 +215,3 @@ def _as_planes(image: np.ndarray, name: str) -> np.ndarray:
             "Normalize it first, e.g. with `normalize_intensity`."
         )
     return values
-
-
-class Fuser:
-    """Fuses pairs of images, or volumes slice by slice, with a network.
-
-    Args:
-        network: takes (B, 2, H, W) and returns (B, 1, H, W), both in [0, 1].
-        device: where it runs. Defaults to ``"cpu"``.
-
-    Example:
-        >>> fuser = Fuser(MMIFAMIN(spatial_dims=2))
-        >>> fuser(np.zeros((20, 30), np.uint8), np.full((20, 30), 200, np.uint8)).max().item() > 0
-        True
-    """
-
-    def __init__(self, network: torch.nn.Module, device: str | torch.device = "cpu") -> None:
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
-
-    def run(self, source_a: np.ndarray, source_b: np.ndarray) -> np.ndarray:
-        """Fuse (B, H, W) stacks in [0, 1]; returns (B, H, W) float32 in [0, 1].
-
-        Raises:
-            ValueError: When the shapes differ or a side is below 16 pixels.
-        """
-        if source_a.shape != source_b.shape:
-            raise ValueError(
-                f"Both sources must have the same size, got {source_a.shape[1:]} and {source_b.shape[1:]}. "
-                "Register and resample them first."
-            )
-        if min(source_a.shape[1:]) < MIN_SIZE:
-            raise ValueError(f"Images must have at least 16x16 pixels, got {source_a.shape[1]}x{source_a.shape[2]}.")
-        image = torch.from_numpy(np.stack([source_a, source_b], axis=1)).to(self.device, torch.float32)
-        with torch.inference_mode():
-            return self.network(image)[:, 0].float().cpu().numpy()
-
-    def __call__(self, source_a: Image, source_b: Image, color: bool = True) -> Image:
-        """Fuse one pair.
-
-        Args:
-            source_a: structural image (MRI): (H, W), (1, H, W), (3, H, W) or (H, W, 3); uint8, or float in [0, 1].
-            source_b: the other image, of the same size.
-            color: give the result the colours of source B where that is a colour image. Defaults to True.
-
-        Returns:
-            The fused image, array or tensor and 8 bit or float as source A; (H, W), or (H, W, 3) in colour.
-
-        Raises:
-            ValueError: When shapes, sizes or value ranges are wrong, or a value is not finite.
-        """
-        as_tensor = isinstance(source_a, torch.Tensor)
-        arrays = [x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x for x in (source_a, source_b)]
-        a, b = _as_planes(arrays[0], "source_a"), _as_planes(arrays[1], "source_b")
-        in_color = color and b.shape[0] == 3 and not is_gray(b)
-        gray = [luminance(x) if x.shape[0] == 3 else x for x in (a, b)]
-        fused = self.run(gray[0], gray[1])
-        if in_color:
-            fused = colorize(fused, b).transpose(1, 2, 0)
-        else:
-            fused = fused[0]
-        if arrays[0].dtype == np.uint8:
-            fused = np.rint(fused * 255).astype(np.uint8)
-        return torch.from_numpy(np.ascontiguousarray(fused)) if as_tensor else fused  # type: ignore[return-value]
-
-    def fuse_volume(
-        self, source_a: np.ndarray, source_b: np.ndarray, affine: np.ndarray | None = None, progress: bool = False
-    ) -> np.ndarray:
-        """Fuse two volumes slice by slice; see :class:`SliceFusionInferer`.
-
-        Args:
-            source_a: structural volume, (X, Y, Z) in [0, 1].
-            source_b: the other volume, same shape.
-            affine: (4, 4), voxel to world; decides across which axis. Defaults to None: across the last one.
-            progress: show a bar with the time left. Defaults to False.
-
-        Returns:
-            (X, Y, Z) float32 in [0, 1].
-
-        Raises:
-            ValueError: When the shapes differ.
-            InputError: When no axis leaves slices of 16 x 16 voxels.
-        """
-        if source_a.shape != source_b.shape:
-            raise ValueError(f"Both sources must have the same size, got {source_a.shape} and {source_b.shape}.")
-        volume = torch.from_numpy(np.stack([source_a, source_b])).to(self.device, torch.float32)
-        inferer = SliceFusionInferer(progress=progress)
-        with torch.inference_mode():
-            fused = inferer.fuse_volume(volume, self.network, np.eye(4) if affine is None else affine)
-        return fused[0].cpu().numpy()
-
-
-def load(
-    weights: str | os.PathLike | None = None,
-    device: str | torch.device = "cpu",
-    runtime: Runtime | str = Runtime.TORCH,
-    precision: Precision | str = Precision.FLOAT32,
-) -> Fuser:
-    """Load the trained fusion network.
-
-    Args:
-        weights: state dict of the network in ``configs/inference.json``, or what ``mmif-amin export`` wrote for another
-            runtime. Defaults to None: the shipped one.
-        device: where it runs. Defaults to ``"cpu"``.
-        runtime: ``"torch"``, ``"torchscript"`` or ``"onnx"``. Defaults to ``"torch"``.
-        precision: ``"float32"`` or ``"bfloat16"``; see :func:`load_network`. Defaults to ``"float32"``.
-
-    Raises:
-        ValueError: When the runtime or the precision is not known.
-        InputError: When the file is missing, damaged, of another runtime or architecture, or the device is not there.
-    """
-    definition = json.loads((BUNDLE / "configs" / "inference.json").read_text())["network_def"]
-    network = MMIFAMIN(**{key: value for key, value in definition.items() if key != "_target_"})
-    return Fuser(load_network(network, weights, device, runtime, precision), device)

@@ -1,4 +1,4 @@
-"""Memory that a process frees and will need again at once."""
+"""The setting that lets a process keep the memory that it frees and will soon need again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LARGE = 32 * 2**20  # bytes from which an array has pages of its own, which are 
 def keep_freed_memory() -> bool:
     """Let glibc keep the memory that a network's features leave, instead of giving it back after each call.
 
-    Getting it again costs a page fault for every 4 kB, a third of the time of a fusion. For programs that own their
-    process: it holds for all of it, and up to 512 MB more stay with it. Nothing is changed where the user has set
-    ``MALLOC_...`` himself, and where there is no glibc.
+    The process pays a page fault for every 4 kB that it gets again, a third of the time of a fusion. This is for
+    programs that own their process: the setting holds for all of it, and up to 512 MB more stay with it. Nothing is
+    changed where the user has set a variable ``MALLOC_...``, or where the C library is not glibc.
 
     Returns:
-        Whether it was set.
+        Whether glibc took the setting.
 
     Reference: mallopt(3).
     """

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.conftest import BUNDLE
+from tests.conftest import ROOT
 
 CODE = """
 import ctypes, re
@@ -23,7 +23,7 @@ print(used() - before)
 
 
 def run(call: str, **variables: str) -> tuple[str, float]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {"PYTHONPATH": str(BUNDLE)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", CODE.format(call=call)]
     result = subprocess.run(command, env=environment | variables, capture_output=True, text=True, check=True)
     first, second = result.stdout.split()

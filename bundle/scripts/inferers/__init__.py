@@ -1,1 +1,1 @@
-"""Running the network: on slices of volumes, and in other runtimes."""
+"""Running the network: what a weights file needs to run, the runtimes, large images in tiles, volumes in slices."""

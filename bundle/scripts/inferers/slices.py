@@ -1,4 +1,4 @@
-"""Fusion of volumes with a network for images, slice by slice."""
+"""Fusion of volumes slice by slice with a network for images: the choice of the axis, and the inferer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from ..utils.checks import InputError
+from .contract import LARGEST_WHOLE_SIDE, SMALLEST_SIDE
+from .tiles import OVERLAP, fuse_in_tiles
 
 __all__ = ["SliceFusionInferer", "best_axis"]
 
-MIN_SIZE = 16  # pixels, what the network needs
 PIXELS_AT_ONCE = 4 * 256 * 256
 ANISOTROPIC = 1.25  # a slice spacing above this many times the pixel spacing decides the axis
 
@@ -34,7 +35,7 @@ def best_axis(shape: Iterable[int], affine: np.ndarray) -> int:
         2
     """
     shape = tuple(shape)
-    axes = [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIZE]
+    axes = [axis for axis in range(3) if min(np.delete(shape, axis)) >= SMALLEST_SIDE]
     if not axes:
         raise InputError(f"Expected a volume with slices of at least 16 x 16 pixels, got {shape}.")
     linear = np.asarray(affine, dtype=np.float64)[:3, :3]
@@ -48,15 +49,14 @@ def best_axis(shape: Iterable[int], affine: np.ndarray) -> int:
 class SliceFusionInferer:
     """Fuses volumes with a 2-D network, slice by slice, and images at once; an inferer for MONAI's engines.
 
-    Slices that are black in both sources are black by the network's law and are left out. Slices above ``patch_size``
-    are fused in overlapping patches, blended with Gaussian weights (MONAI's sliding window); whole slices are better,
-    because the network's attention looks at all of them.
+    Slices that are black in both sources are left out: the network's law makes them black. Slices above ``patch_size``
+    are fused in overlapping tiles; see :func:`~scripts.inferers.tiles.fuse_in_tiles`.
 
     Args:
         axes: ``"best"`` cuts across one axis; ``"all"`` across all three and takes the mean, which is smoother from
             slice to slice and takes three times as long. Defaults to ``"best"``.
         patch_size: largest slice that is fused whole, pixels a side. Defaults to 768.
-        overlap: of patches. Defaults to 0.25.
+        overlap: of neighboring tiles, fraction of their side. Defaults to 0.25.
         progress: show a bar with the time left. Defaults to False.
 
     Shape:
@@ -68,7 +68,7 @@ class SliceFusionInferer:
     """
 
     def __init__(
-        self, axes: str = "best", patch_size: int = 768, overlap: float = 0.25, progress: bool = False
+        self, axes: str = "best", patch_size: int = LARGEST_WHOLE_SIDE, overlap: float = OVERLAP, progress: bool = False
     ) -> None:
         if axes not in ("best", "all"):
             raise ValueError(f"`axes` must be 'best' or 'all', got '{axes}'.")
@@ -85,14 +85,14 @@ class SliceFusionInferer:
             raise ValueError(f"`inputs` must have shape (B, 2, H, W) or (B, 2, X, Y, Z), got {tuple(inputs.shape)}.")
         image = inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
         if inputs.ndim == 4:
-            return self._plane(image, network)
+            return fuse_in_tiles(image, network, self.patch_size, self.overlap)
         affine = getattr(inputs, "affine", torch.eye(4)).reshape(-1, 4, 4)[0].numpy()
-        return torch.stack([self.fuse_volume(volume, network, affine) for volume in image])
+        return torch.stack([self.fuse_slices(volume, network, affine) for volume in image])
 
-    def fuse_volume(
+    def fuse_slices(
         self, volume: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], affine: np.ndarray
     ) -> torch.Tensor:
-        """Fuse one volume.
+        """Fuse the slices of one volume.
 
         Args:
             volume: (2, X, Y, Z) in [0, 1].
@@ -107,7 +107,7 @@ class SliceFusionInferer:
         shape = volume.shape[1:]
         best = best_axis(shape, affine)
         axes = range(3) if self.axes == "all" else [best]
-        axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= MIN_SIZE]
+        axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= SMALLEST_SIDE]
         result = torch.zeros((1, *shape), dtype=torch.float32, device=volume.device)
         with tqdm(
             total=sum(shape[axis] for axis in axes), desc="fusing", unit="slice", disable=not self.progress
@@ -119,16 +119,8 @@ class SliceFusionInferer:
                     part = planes[start : start + count]
                     shown = part.flatten(1).amax(1) > 0
                     if bool(shown.any()):
-                        fused = self._plane(part[shown].contiguous(), network)
+                        fused = fuse_in_tiles(part[shown].contiguous(), network, self.patch_size, self.overlap)
                         index = torch.arange(start, start + len(part), device=volume.device)[shown]
                         out[index] += fused.float() / len(axes)
                     bar.update(len(part))
         return result
-
-    def _plane(self, planes: torch.Tensor, network: Callable) -> torch.Tensor:
-        if max(planes.shape[2:]) <= self.patch_size:
-            return network(planes)
-        from monai.inferers import sliding_window_inference
-
-        size = [min(self.patch_size, side) for side in planes.shape[2:]]
-        return sliding_window_inference(planes, size, 1, network, overlap=self.overlap, mode="gaussian")  # type: ignore

@@ -1,1 +1,1 @@
-"""Networks of MMIF-AMIN in plain torch, so that they load fast and script; used by the configs as ``_target_``."""
+"""The networks of MMIF-AMIN, built of MONAI's layers: nets, their blocks and layers, and stores that name them."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import sys
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from scripts.inferers.runtimes import SHIPPED, OnnxNetwork
+from scripts.inferers import onnx_session
+from scripts.inferers.contract import SHIPPED
+from scripts.inferers.onnx_session import OnnxSession
+from scripts.inferers.runtimes import load_network
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Runtime
+from scripts.utils.files import sha256_of
 
 from mmif_amin.fuser import load
 from tests.conftest import BUNDLE, ROOT, make_pair
@@ -21,18 +25,14 @@ MANIFEST = json.loads((MODELS / "manifest.json").read_text())
 EXPORTED = [Runtime.TORCHSCRIPT, Runtime.ONNX]
 
 
-def sha256(path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def test_shipped_exports_are_of_the_shipped_weights():
     """Renew them with `make export` when this fails."""
     metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
     assert MANIFEST["version"] == metadata["version"]
-    assert MANIFEST["weights"]["sha256"] == sha256(MODELS / "model.pt")
+    assert MANIFEST["weights"]["sha256"] == sha256_of(MODELS / "model.pt")
     assert set(MANIFEST["files"]) == {path.name for path in MODELS.iterdir()} - {"model.pt", "manifest.json"}
     for name, facts in MANIFEST["files"].items():
-        assert facts["sha256"] == sha256(MODELS / name), name
+        assert facts["sha256"] == sha256_of(MODELS / name), name
         assert facts["bytes"] == (MODELS / name).stat().st_size
         assert facts["largest_difference"] <= 1e-4
     contract = metadata["network_data_format"]["inputs"]["image"]
@@ -51,14 +51,14 @@ def test_shipped_exports_name_no_folder_of_the_machine_that_wrote_them():
 @pytest.mark.parametrize("size", [(16, 16), (96, 96), (33, 250)])
 def test_runtimes_agree(runtime, size):
     a, b = make_pair(size, seed=3)[0].numpy()
-    difference = np.abs(load(runtime=runtime)(a, b) - load()(a, b)).max()
+    difference = np.abs(load(runtime=runtime)(a, b) - load(runtime="torch")(a, b)).max()
     assert difference <= 1e-4
 
 
 @pytest.mark.parametrize("runtime", EXPORTED)
 def test_laws_hold_in_every_runtime(runtime):
     """Black stays black, two equal images stay as they are, and a batch is its images."""
-    network = load(runtime=runtime).network
+    network = load_network(torch.nn.Identity(), runtime=runtime)
     image = torch.cat([make_pair((40, 52), seed) for seed in range(3)])
     with torch.inference_mode():
         assert network(torch.zeros(1, 2, 32, 32)).abs().max() == 0
@@ -69,7 +69,7 @@ def test_laws_hold_in_every_runtime(runtime):
 
 def test_bfloat16_keeps_the_laws_and_the_image():
     """On 115 real pairs VIF, SSIM, Qabf and VIFlocal moved by at most .0003 (docs/README.md)."""
-    exact, fast = load().network, load(precision="bfloat16").network
+    exact, fast = load(runtime="torch").network, load(precision="bfloat16").network
     image = torch.cat([make_pair((96, 96), seed) for seed in range(3)])
     image[..., :20] = 0
     same = image[:, :1].expand(-1, 2, -1, -1)
@@ -90,7 +90,7 @@ def test_torch_export_runs():
     program = torch.export.load(MODELS / "model.pt2").module()
     image = make_pair((33, 250), seed=3)
     with torch.inference_mode():
-        assert (program(image) - load().network(image)).abs().max() <= 1e-4
+        assert (program(image) - load(runtime="torch").network(image)).abs().max() <= 1e-4
 
 
 def test_wrong_files_are_refused(tmp_path):
@@ -99,7 +99,7 @@ def test_wrong_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"expected a \.onnx file for the runtime onnx, got one for torch"):
         load(SHIPPED[Runtime.TORCH], runtime="onnx")
     with pytest.raises(InputError, match="Choose that runtime"):
-        load(SHIPPED[Runtime.ONNX])
+        load(SHIPPED[Runtime.ONNX], runtime="torch")
     for runtime, suffix in ((Runtime.TORCHSCRIPT, ".ts"), (Runtime.ONNX, ".onnx")):
         noise = tmp_path / f"noise{suffix}"
         with pytest.raises(InputError, match="found nothing there"):
@@ -122,14 +122,43 @@ def test_wrong_files_are_refused(tmp_path):
         load(runtime="tensorrt")
 
 
+def test_a_session_runs_on_the_threads_of_torch(monkeypatch):
+    """Without torch, on those that OMP_NUM_THREADS names."""
+    assert onnx_session._thread_count() == torch.get_num_threads()
+    monkeypatch.delitem(sys.modules, "torch")
+    for wanted, expected in (("3", 3), ("many", 0), ("", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+        assert onnx_session._thread_count() == expected
+
+
+def test_auto_is_one_of_the_others():
+    image = make_pair((40, 52))
+    with torch.inference_mode():
+        auto, onnx = (load_network(torch.nn.Identity(), runtime=name)(image) for name in ("auto", "onnx"))
+    assert torch.equal(auto, onnx)
+
+
+def test_the_network_is_made_only_where_it_runs():
+    """A function that makes it is called for the runtime torch alone."""
+    with pytest.raises(ZeroDivisionError):
+        load_network(lambda: 1 / 0, runtime="torch")
+    load_network(lambda: 1 / 0, runtime="torchscript")
+
+
+def test_a_session_without_onnx_runtime_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match="pip install onnxruntime"):
+        OnnxSession(SHIPPED[Runtime.ONNX])
+
+
 def test_cuda_that_onnx_runtime_lacks_is_refused():
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(InputError, match="Install onnxruntime-gpu, or use --device cpu"):
-        OnnxNetwork(SHIPPED[Runtime.ONNX], "cuda")
+        OnnxSession(SHIPPED[Runtime.ONNX], "cuda")
 
 
-@pytest.mark.parametrize("runtime", list(Runtime))
+@pytest.mark.parametrize("runtime", [*Runtime])
 def test_a_device_that_is_not_there_is_refused(runtime):
     with pytest.raises(InputError, match="--device tpu: expected cpu, cuda or cuda:N, got"):
         load(device="tpu", runtime=runtime)

@@ -34,7 +34,7 @@ def test_too_small():
 
 @pytest.fixture(scope="module")
 def network():
-    return load().network
+    return load(runtime="torch").network
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from scripts.networks.blocks.attention import ChannelAttention, ChannelLayerNorm, SpatialAttention, TransposedAttention
-from scripts.networks.blocks.dense import DenseSubnet, conv_type
+from scripts.networks.blocks.dense import DenseSubnet
 from scripts.networks.blocks.mcfem import MCFEM, ComplementaryBlock, MultiScaleConvolution
+from scripts.networks.blocks.plain_dense import PlainDenseNetwork
 
 SHAPES = [pytest.param(2, (2, 8, 9, 12), id="2d-odd"), pytest.param(3, (1, 8, 5, 6, 7), id="3d-odd")]
 
@@ -57,9 +58,30 @@ def test_transposed_attention_is_linear_in_pixels():
     assert counts[1] / counts[0] == pytest.approx(4.0, rel=0.01)
 
 
+def test_transposed_attention_is_the_attention_of_monai(monkeypatch):
+    """MONAI's own ``forward``, with einops' two patterns written out, since einops need not be installed."""
+    from monai.networks.blocks import cablock
+
+    def rearrange(x: torch.Tensor, pattern: str, head: int, **sizes: int) -> torch.Tensor:
+        if "->" in pattern and pattern.startswith("b (head c)"):
+            return x.reshape(x.shape[0], head, -1, x[0, 0].numel())
+        return x.reshape(x.shape[0], -1, *sizes.values())
+
+    monkeypatch.setattr(cablock, "rearrange", rearrange)
+    for spatial_dims, size in ((2, (9, 12)), (3, (5, 6, 7))):
+        block, x = TransposedAttention(spatial_dims, 8, num_heads=2), torch.rand(2, 8, *size)
+        torch.nn.init.normal_(block.temperature)
+        assert (block(x) - cablock.CABlock.forward(block, x)).abs().max() <= 1e-6
+
+
+def test_plain_dense_network_has_the_features_of_the_idn():
+    net = PlainDenseNetwork(3, growth=(2, 4), num_blocks=(1, 1))
+    assert [tuple(f.shape) for f in net.features(torch.rand(1, 1, 8, 8, 8))] == [(1, 8, 4, 4, 4), (1, 64, 2, 2, 2)]
+    assert net(torch.rand(1, 1, 8, 8, 8)).shape == (1, 64, 2, 2, 2)
+    assert net.out_channels == [8, 64]
+
+
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="2 or 3, got 4"):
-        conv_type(4)
     with pytest.raises(ValueError, match="divide `channels`, got 3 and 8"):
         TransposedAttention(2, 8, num_heads=3)
     with pytest.raises(ValueError, match="odd numbers"):

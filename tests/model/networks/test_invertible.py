@@ -36,7 +36,7 @@ def test_inverse_restores_the_image(spatial_dims, shape, dtype):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("image", ["noise", "black", "white", "checkerboard"])
 def test_inverse_with_the_trained_weights(dtype, image):
-    idn = load().network.idn.to(dtype)
+    idn = load(runtime="torch").network.idn.to(dtype)
     x = {
         "noise": torch.rand(1, 1, 64, 64, dtype=dtype),
         "black": torch.zeros(1, 1, 64, 64, dtype=dtype),

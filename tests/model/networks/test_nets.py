@@ -21,7 +21,7 @@ ONE_GRAY_LEVEL = 1 / 255
 
 @pytest.fixture(scope="module")
 def trained() -> MMIFAMIN:
-    return load().network
+    return load(runtime="torch").network
 
 
 @pytest.mark.parametrize(("spatial_dims", "shape"), SIZES)
@@ -51,11 +51,11 @@ def test_black_stays_black(trained, pair):
 
 
 def test_both_sources_show_at_the_same_place(trained, pair):
-    from scripts.metrics.vif import vif_family
+    from scripts.metrics.suite import fusion_metrics
 
     fused = trained(pair)
-    values = vif_family(fused, pair[:, :1], pair[:, 1:])
-    copies = [vif_family(pair[:, k : k + 1], pair[:, :1], pair[:, 1:])["VIFlocal"] for k in (0, 1)]
+    values = fusion_metrics(fused, pair[:, :1], pair[:, 1:])
+    copies = [fusion_metrics(pair[:, k : k + 1], pair[:, :1], pair[:, 1:])["VIFlocal"] for k in (0, 1)]
     assert values["VIFlocal"] > max(copies)
 
 
@@ -136,7 +136,7 @@ def test_bright_places_are_compressed_not_clipped():
 
 def test_a_plain_dense_network_stands_in_for_the_idn(pair):
     """Same size to 5 %, same features, same laws; for the ablation."""
-    plain, full = MMIFAMIN(2, invertible=False).eval(), MMIFAMIN(2).eval()
+    plain, full = MMIFAMIN(2, feature_extractor="plain_dense").eval(), MMIFAMIN(2).eval()
     sizes = [sum(p.numel() for p in net.idn.parameters()) for net in (plain, full)]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
     assert plain(pair).shape == (1, 1, 96, 96)
@@ -148,12 +148,23 @@ def test_a_plain_dense_network_stands_in_for_the_idn(pair):
 def test_only_two_sources_and_one_image():
     with pytest.raises(ValueError, match="got 3 and 1"):
         MMIFAMIN(2, in_channels=3)
+    with pytest.raises(ValueError, match="got 2 and 3"):
+        MMIFAMIN(2, out_channels=3)
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [(MMIFAMIN, {}), (LossProposalNet, {"terms": ["structure"]}), (SourceReconstructionNet, {})],
+)
+def test_only_images_and_volumes(net, options):
+    with pytest.raises(ValueError, match="`spatial_dims` must be 2 or 3, got 4"):
+        net(4, **options)
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_proposal_starts_at_its_anchor_and_cannot_drift(spatial_dims):
     image = torch.rand(2, 2, *[16] * spatial_dims)
-    net = LossProposalNet(spatial_dims, num_terms=6)
+    net = LossProposalNet(spatial_dims, terms=list("abcdef"))
     maps, terms = net(image)
     assert maps.shape == (2, 2, *image.shape[2:])
     assert terms.shape == (2, 6)

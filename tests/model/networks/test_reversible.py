@@ -135,5 +135,5 @@ def test_what_it_cannot_do_is_said():
         next(module.parameters()).mul_(2)
     with pytest.raises(RuntimeError, match="changed since"):
         result.backward()
-    with pytest.raises(ValueError, match="`reversible` needs `invertible`"):
-        MMIFAMIN(2, invertible=False, reversible=True)
+    with pytest.raises(ValueError, match="`reversible` needs a feature extractor that can do it, .* got 'plain_dense'"):
+        MMIFAMIN(2, feature_extractor="plain_dense", reversible=True)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from scripts.networks.layers.space_to_depth import HaarDownsample, depth_to_space, space_to_depth
+from monai.networks.utils import pixelshuffle, pixelunshuffle
+from scripts.networks.layers.space_to_depth import HaarDownsample, space_to_depth
 
 CASES = [pytest.param((2, 3, 6, 8), id="2d"), pytest.param((2, 3, 4, 6, 8), id="3d")]
 
@@ -13,12 +14,24 @@ def test_space_to_depth_is_a_permutation(shape):
     y = space_to_depth(x)
     spatial_dims = len(shape) - 2
     assert y.shape == (shape[0], shape[1] * 2**spatial_dims, *(s // 2 for s in shape[2:]))
-    assert torch.equal(depth_to_space(y), x)
+    assert torch.equal(pixelshuffle(y, spatial_dims, 2), x)
 
 
-def test_agrees_with_torch_pixel_unshuffle():
-    x = torch.rand(2, 3, 6, 8)
-    assert torch.equal(space_to_depth(x), torch.nn.functional.pixel_unshuffle(x, 2))
+@pytest.mark.parametrize("shape", CASES)
+def test_agrees_with_the_pixelunshuffle_of_monai(shape):
+    x = torch.rand(shape)
+    assert torch.equal(space_to_depth(x), pixelunshuffle(x, len(shape) - 2, 2))
+
+
+def test_the_pixelunshuffle_of_monai_cannot_be_scripted():
+    """When this fails, it can take the place of ``space_to_depth``."""
+    with pytest.raises(RuntimeError, match="not valid"):
+        torch.jit.script(pixelunshuffle)
+
+
+def test_haar_checks_its_dimensions():
+    with pytest.raises(ValueError, match="`spatial_dims` must be 2 or 3, got 4"):
+        HaarDownsample(4)
 
 
 @pytest.mark.parametrize("shape", CASES)

@@ -1,1 +1,1 @@
-"""Blocks of the fusion network, one concept a file."""
+"""Blocks of the fusion network, one concept a file; ``store`` names them."""

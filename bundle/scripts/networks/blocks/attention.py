@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from monai.networks.blocks.cablock import CABlock
+from monai.networks.layers.factories import Act, Conv, Norm
 from torch import nn
 
-from .dense import channels_last, conv_type
+from ..utils import channels_last, rename_parameters
 
 __all__ = ["ChannelAttention", "ChannelLayerNorm", "SpatialAttention", "TransposedAttention"]
 
@@ -24,7 +28,7 @@ class ChannelLayerNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = Norm[Norm.LAYER](channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize each pixel."""
@@ -32,9 +36,10 @@ class ChannelLayerNorm(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze-and-excitation: weights each channel in (0, 2) by the image's mean and standard deviation in it.
+    """Squeeze-and-excitation: weights each channel by a factor in (0, 2), from the channel's mean and deviation.
 
-    Departure from the paper: the standard deviation joins the mean, because a fused image lives from contrast.
+    It departs from SE-Net, and from MONAI's ``ChannelSELayer``, in that the standard deviation joins the mean, because
+    a fused image needs contrast, and in that a channel can also be raised.
 
     Args:
         channels: number of channels.
@@ -49,7 +54,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 4) -> None:
         super().__init__()
         hidden = max(channels // reduction, 4)
-        self.weights = nn.Sequential(nn.Linear(2 * channels, hidden), nn.GELU(), nn.Linear(hidden, channels))
+        self.weights = nn.Sequential(nn.Linear(2 * channels, hidden), Act[Act.GELU](), nn.Linear(hidden, channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weight the channels."""
@@ -61,7 +66,9 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Weights each pixel in (0, 2) by a 7x7 convolution of the mean and the maximum over its channels.
+    """Weights each pixel by a factor in (0, 2), from a 7x7 convolution of the mean and the maximum over its channels.
+
+    MONAI has no such block: its ``SpatialAttentionBlock`` compares all pairs of pixels.
 
     Args:
         spatial_dims: 2 or 3.
@@ -70,15 +77,12 @@ class SpatialAttention(nn.Module):
     Shape:
         (B, C, *spatial), kept.
 
-    Raises:
-        ValueError: When ``spatial_dims`` is neither 2 nor 3.
-
     Reference: Woo et al., "CBAM: convolutional block attention module", ECCV 2018, arXiv 1807.06521.
     """
 
     def __init__(self, spatial_dims: int, kernel_size: int = 7) -> None:
         super().__init__()
-        self.conv = conv_type(spatial_dims)(2, 1, kernel_size, padding=kernel_size // 2)
+        self.conv = Conv[Conv.CONV, spatial_dims](2, 1, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weight the pixels."""
@@ -86,8 +90,11 @@ class SpatialAttention(nn.Module):
         return x * (2 * torch.sigmoid(self.conv(summary)))
 
 
-class TransposedAttention(nn.Module):
-    """Multi-head self-attention across channels instead of pixels: cost linear in the number of pixels.
+class TransposedAttention(CABlock):
+    """Multi-head self-attention across channels instead of pixels: its cost is linear in the number of pixels.
+
+    MONAI's ``CABlock`` with its own ``forward``, which has the same result: that of MONAI calls einops with keyword
+    arguments, which TorchScript cannot compile. State dicts of version 0.4.0 can be loaded.
 
     Args:
         spatial_dims: 2 or 3.
@@ -105,23 +112,25 @@ class TransposedAttention(nn.Module):
     """
 
     def __init__(self, spatial_dims: int, channels: int, num_heads: int = 4) -> None:
-        super().__init__()
         if channels % num_heads:
             raise ValueError(f"`num_heads` must divide `channels`, got {num_heads} and {channels}.")
-        conv = conv_type(spatial_dims)
-        self.num_heads = num_heads
-        self.temperature = nn.Parameter(torch.ones(num_heads, 1, 1))
-        self.qkv = nn.Sequential(
-            conv(channels, 3 * channels, 1), conv(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels)
-        )
-        self.project = conv(channels, channels, 1)
+        super().__init__(spatial_dims, channels, num_heads, bias=True)
+        self.register_load_state_dict_pre_hook(_rename_old_parameters)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attend across channels."""
-        q, k, v = self.qkv(x).flatten(2).chunk(3, dim=1)
+        q, k, v = self.qkv_dwconv(self.qkv(x)).flatten(2).chunk(3, dim=1)
         b, c, n = q.shape
         heads = [b, self.num_heads, c // self.num_heads, n]
         q = nn.functional.normalize(q.reshape(heads), dim=-1)
         k = nn.functional.normalize(k.reshape(heads), dim=-1)
-        attention = torch.softmax(q @ k.transpose(-2, -1) * self.temperature, dim=-1)
-        return self.project(channels_last((attention @ v.reshape(heads)).reshape(x.shape)))
+        attended = self._normal_attention(q, k, v.reshape(heads))
+        return self.project_out(channels_last(attended.reshape(x.shape)))
+
+
+OLD_NAMES = {"qkv.0.": "qkv.conv.", "qkv.1.": "qkv_dwconv.conv.", "project.": "project_out.conv."}  # of 0.4.0
+
+
+def _rename_old_parameters(module: nn.Module, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
+    """Give parameters of version 0.4.0 the names that they have in MONAI's CABlock."""
+    rename_parameters(state_dict, prefix, OLD_NAMES)

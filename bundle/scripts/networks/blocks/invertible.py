@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from ..layers.space_to_depth import HaarDownsample
-from .dense import DenseSubnet, channels_last
+from ..utils import channels_last
+from .dense import DenseSubnet
 from .reversible import reversible_couplings
 
 __all__ = ["AffineCouplingBlock", "InvertibleDenseNetwork", "InvertibleLevel"]
@@ -157,7 +158,7 @@ class InvertibleLevel(nn.Module):
 class InvertibleDenseNetwork(nn.Module):
     """Invertible Dense Network: at each level a Haar transform, then affine couplings with dense sub-networks.
 
-    ``inverse(forward(x)) == x``: what it extracts loses nothing (claim 1 of the paper).
+    ``inverse(forward(x)) == x``: its features lose nothing of the image.
 
     Args:
         spatial_dims: 2 or 3.
@@ -174,8 +175,8 @@ class InvertibleDenseNetwork(nn.Module):
     Raises:
         ValueError: When ``growth`` and ``num_blocks`` have different lengths or are empty.
 
-    Reference: Luo and Xu, "MMIF-AMIN", arXiv 2508.08679 (the idea; its layout is not public). Levels after Jacobsen,
-    Smeulders, Oyallon, "i-RevNet: deep invertible networks", ICLR 2018, arXiv 1802.07088.
+    Reference: Luo and Xu, "MMIF-AMIN", arXiv 2508.08679. An independent implementation of the idea, with levels after
+    Jacobsen, Smeulders, Oyallon, "i-RevNet: deep invertible networks", ICLR 2018, arXiv 1802.07088.
 
     Example:
         >>> idn = InvertibleDenseNetwork(2).double()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.layers.factories import Act, Conv
 from torch import nn
 
 from .attention import ChannelAttention, ChannelLayerNorm, SpatialAttention, TransposedAttention
-from .dense import conv_type
 
 __all__ = ["MCFEM", "ComplementaryBlock", "MultiScaleConvolution"]
 
@@ -14,7 +14,7 @@ __all__ = ["MCFEM", "ComplementaryBlock", "MultiScaleConvolution"]
 class MultiScaleConvolution(nn.Module):
     """Depthwise convolutions of several sizes, summed, then mixed across channels.
 
-    The sum of convolutions is one convolution with the sum of their kernels, the smaller ones centred in zeros: it is
+    The sum of convolutions is one convolution with the sum of their kernels, the smaller ones centered in zeros: it is
     computed so.
 
     Args:
@@ -36,12 +36,12 @@ class MultiScaleConvolution(nn.Module):
         super().__init__()
         if not kernel_sizes or any(size % 2 == 0 for size in kernel_sizes):
             raise ValueError(f"`kernel_sizes` must be odd numbers, got {list(kernel_sizes)}.")
-        conv = conv_type(spatial_dims)
+        conv = Conv[Conv.CONV, spatial_dims]
         self.sizes = nn.ModuleList(
             conv(channels, channels, size, padding=size // 2, groups=channels) for size in kernel_sizes
         )
         self.largest = max(kernel_sizes)
-        self.mix = nn.Sequential(nn.GELU(), conv(channels, channels, 1))
+        self.mix = nn.Sequential(Act[Act.GELU](), conv(channels, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter at every size, sum and mix."""
@@ -96,7 +96,7 @@ class ComplementaryBlock(nn.Module):
         num_heads: int = 4,
     ) -> None:
         super().__init__()
-        conv = conv_type(spatial_dims)
+        conv = Conv[Conv.CONV, spatial_dims]
         self.local = nn.Sequential(
             ChannelLayerNorm(channels),
             MultiScaleConvolution(spatial_dims, channels, kernel_sizes),
@@ -113,7 +113,7 @@ class ComplementaryBlock(nn.Module):
                 ChannelLayerNorm(channels),
                 conv(channels, 2 * channels, 1),
                 conv(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels),
-                nn.GELU(),
+                Act[Act.GELU](),
                 conv(2 * channels, channels, 1),
             )
             if transformer
@@ -150,7 +150,8 @@ class MCFEM(nn.Module):
     Raises:
         ValueError: When an option of :class:`ComplementaryBlock` is wrong.
 
-    Reference: Luo and Xu, "MMIF-AMIN", arXiv 2508.08679 (its parts; its layout is not public).
+    Reference: Luo and Xu, "MMIF-AMIN", arXiv 2508.08679. An independent implementation of the idea: the parts are named
+    in the abstract, the layout is our own.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class MCFEM(nn.Module):
         transformer: bool = True,
     ) -> None:
         super().__init__()
-        self.embed = conv_type(spatial_dims)(3 * in_channels, channels, 1)
+        self.embed = Conv[Conv.CONV, spatial_dims](3 * in_channels, channels, 1)
         self.blocks = nn.Sequential(
             *(
                 ComplementaryBlock(

@@ -1,13 +1,18 @@
 """Exactly invertible downsampling: space-to-depth and the Haar transform, 2-D and 3-D."""
 
 import torch
+from monai.networks.utils import pixelshuffle
 from torch import nn
 
-__all__ = ["HaarDownsample", "depth_to_space", "space_to_depth"]
+from ..utils import check_spatial_dims
+
+__all__ = ["HaarDownsample", "space_to_depth"]
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
-    """Move each 2x2 (2x2x2) block of pixels into channels.
+    """Move each 2x2 (2x2x2) block of pixels into channels; MONAI's ``pixelshuffle`` undoes it.
+
+    MONAI's ``pixelunshuffle`` is the same, but ``torch.jit.script`` cannot compile it (MONAI 1.6.1).
 
     Shape:
         (B, C, H, W[, D]) with even sides; returns (B, C * 2**spatial_dims, H/2, W/2[, D/2]).
@@ -17,19 +22,6 @@ def space_to_depth(x: torch.Tensor) -> torch.Tensor:
     b, c, h, w, d = x.shape
     x = x.reshape(b, c, h // 2, 2, w // 2, 2, d // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
     return x.reshape(b, c * 8, h // 2, w // 2, d // 2)
-
-
-def depth_to_space(x: torch.Tensor) -> torch.Tensor:
-    """Inverse of :func:`space_to_depth`.
-
-    Shape:
-        (B, C * 2**spatial_dims, H, W[, D]); returns (B, C, 2H, 2W[, 2D]).
-    """
-    if x.dim() == 4:
-        return nn.functional.pixel_shuffle(x, 2)
-    b, c, h, w, d = x.shape
-    x = x.reshape(b, c // 8, 2, 2, 2, h, w, d).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return x.reshape(b, c // 8, 2 * h, 2 * w, 2 * d)
 
 
 class HaarDownsample(nn.Module):
@@ -43,6 +35,9 @@ class HaarDownsample(nn.Module):
     Shape:
         (B, C, H, W[, D]) with even sides; returns (B, C * 2**spatial_dims, H/2, W/2[, D/2]).
 
+    Raises:
+        ValueError: When ``spatial_dims`` is neither 2 nor 3.
+
     Reference: Haar, "Zur Theorie der orthogonalen Funktionensysteme", Math. Annalen 1910, doi:10.1007/BF01456326.
 
     Example:
@@ -55,10 +50,12 @@ class HaarDownsample(nn.Module):
 
     def __init__(self, spatial_dims: int) -> None:
         super().__init__()
+        check_spatial_dims(spatial_dims)
         pair = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
         matrix = pair
         for _ in range(spatial_dims - 1):
             matrix = torch.kron(matrix, pair)
+        self.spatial_dims = spatial_dims
         self.scale = 2 ** (-spatial_dims / 2)
         self.register_buffer("signs", matrix.to(torch.float32), persistent=False)
 
@@ -74,4 +71,4 @@ class HaarDownsample(nn.Module):
     @torch.jit.export
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
         """Rebuild the image from its bands; the transform is symmetric and orthogonal, so it is its own inverse."""
-        return depth_to_space(self._mix(z))
+        return pixelshuffle(self._mix(z), self.spatial_dims, 2)

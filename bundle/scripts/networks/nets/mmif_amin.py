@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from monai.networks.layers.factories import Conv
+from monai.networks.layers.utils import get_act_layer
+from monai.networks.utils import pixelshuffle
+from monai.utils import has_option
 from torch import nn
 
-from ..blocks.dense import PlainDenseNetwork, channels_last, conv_type, start_at_zero
-from ..blocks.invertible import InvertibleDenseNetwork
 from ..blocks.mcfem import MCFEM
-from ..layers.space_to_depth import depth_to_space
+from ..blocks.store import FeatureExtractors
+from ..utils import channels_last, check_spatial_dims, start_at_zero
 
 __all__ = ["MMIFAMIN"]
 
@@ -30,9 +33,11 @@ class MMIFAMIN(nn.Module):
         F = m + (1 - m) \bigl(1 - e^{-\max(\Delta, 0) / (1 - m)}\bigr) - m \bigl(1 - e^{\min(\Delta, 0) / m}\bigr)
 
     so a correction is taken as it is while it is small against the room up to white or down to black, and is
-    compressed, never clipped, as it comes near: with a clamp instead, 7 % of the brain was white on PET-MRI. Two laws
-    hold by design: where both sources are black F is black, and F(x, x) = x. At the start, with u = v = 0, F is the
-    pixel-wise maximum. The paper's text is not public; the fusion rule is ours.
+    compressed, never clipped, as it comes near. Two laws hold by design: where both sources are black F is black, and
+    F(x, x) = x. At the start, with u = v = 0, F is the pixel-wise maximum.
+
+    This is an independent implementation of the idea in the abstract of the reference; layout and fusion rule are our
+    own. State dicts of version 0.4.0 can be loaded with ``load_state_dict``.
 
     Features and maps have the precision of the weights, the fusion rule that of the image: both laws hold exactly after
     ``net.bfloat16()`` too.
@@ -50,8 +55,9 @@ class MMIFAMIN(nn.Module):
         channel_attention: use the MCFEM's channel attention. Defaults to True.
         spatial_attention: use the MCFEM's spatial attention. Defaults to True.
         transformer: use the MCFEM's Transformer layers. Defaults to True.
-        invertible: extract with the IDN; False takes a plain dense network of the same size, for the ablation. Defaults
-            to True.
+        feature_extractor: name of what extracts the features of one modality, from
+            :data:`~scripts.networks.blocks.store.FeatureExtractors`. Defaults to ``"invertible_dense"``, the IDN;
+            ``"plain_dense"`` is a dense network of the same size, for the ablation.
         reversible: rebuild the IDN's activations in the backward pass instead of storing them, so that the memory of
             training does not grow with ``num_blocks``. Defaults to False: two blocks are not worth the extra pass.
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
@@ -61,8 +67,8 @@ class MMIFAMIN(nn.Module):
         or the luminance of PET/SPECT). Returns (B, 1, *spatial) in [0, 1].
 
     Raises:
-        ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2, ``out_channels`` is not 1, or
-            ``reversible`` is asked for without ``invertible``.
+        ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2, ``out_channels`` is not 1, the
+            name of the feature extractor is not known, or ``reversible`` is asked of one that cannot do it.
 
     Reference: Luo and Xu, "MMIF-AMIN: Adaptive Loss-Driven Multi-Scale Invertible Dense Network for Multimodal Medical
     Image Fusion", arXiv 2508.08679.
@@ -87,12 +93,12 @@ class MMIFAMIN(nn.Module):
         channel_attention: bool = True,
         spatial_attention: bool = True,
         transformer: bool = True,
-        invertible: bool = True,
+        feature_extractor: str = "invertible_dense",
         reversible: bool = False,
         tau: float = 0.01,
     ) -> None:
         super().__init__()
-        conv = conv_type(spatial_dims)
+        check_spatial_dims(spatial_dims)
         if (in_channels, out_channels) != (2, 1):
             raise ValueError(
                 f"`in_channels` must be 2 and `out_channels` 1 (two sources, one image), got {in_channels} and "
@@ -101,14 +107,15 @@ class MMIFAMIN(nn.Module):
         self.spatial_dims = spatial_dims
         self.tau = tau
         self.room = ROOM
-        bands = 2**spatial_dims
-        if reversible and not invertible:
-            raise ValueError("`reversible` needs `invertible`, got True and False.")
-        self.idn = (
-            InvertibleDenseNetwork(spatial_dims, 1, growth, num_blocks, reversible)
-            if invertible
-            else PlainDenseNetwork(spatial_dims, 1, growth, num_blocks)
-        )
+        extractor, options = FeatureExtractors[feature_extractor], {}
+        if reversible:
+            if not has_option(extractor, "reversible"):
+                raise ValueError(
+                    f"`reversible` needs a feature extractor that can do it, such as 'invertible_dense', got "
+                    f"'{feature_extractor}'."
+                )
+            options["reversible"] = True
+        self.idn = extractor(spatial_dims, in_channels=1, growth=growth, num_blocks=num_blocks, **options)
         fine, coarse = self.idn.out_channels
         self.mcfem = MCFEM(
             spatial_dims,
@@ -120,13 +127,15 @@ class MMIFAMIN(nn.Module):
             spatial_attention,
             transformer,
         )
+        conv, bands = Conv[Conv.CONV, spatial_dims], 2**spatial_dims
+        act = ("leakyrelu", {"negative_slope": 0.2, "inplace": True})
         self.expand = conv(channels + 2 * coarse, decoder_channels // 2 * bands, 1)
         last = conv(decoder_channels, 2 * bands, 3, padding=1)
         self.decode = nn.Sequential(
             conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
+            get_act_layer(act),
             conv(decoder_channels, decoder_channels, 3, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
+            get_act_layer(act),
             last,
         )
         start_at_zero(last)
@@ -164,8 +173,10 @@ class MMIFAMIN(nn.Module):
         fine_a, fine_b = features[0][:batch], features[0][batch:]
         coarse_a, coarse_b = features[1][:batch], features[1][batch:]
         complementary = self.mcfem(coarse_a, coarse_b)
-        expanded = channels_last(depth_to_space(self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1))))
-        maps = self._crop(depth_to_space(self.decode(torch.cat([expanded, fine_a, fine_b], dim=1))), image)
+        expanded = self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1))
+        expanded = channels_last(pixelshuffle(expanded, self.spatial_dims, 2))
+        maps = pixelshuffle(self.decode(torch.cat([expanded, fine_a, fine_b], dim=1)), self.spatial_dims, 2)
+        maps = self._crop(maps, image)
         u, v = torch.tanh(maps.to(image.dtype)).chunk(2, dim=1)
 
         source_a, source_b = image[:, :1], image[:, 1:]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.layers.factories import Act, Conv
+from monai.networks.utils import pixelshuffle
 from torch import nn
 
-from ..blocks.dense import conv_type, start_at_zero
-from ..layers.space_to_depth import depth_to_space, space_to_depth
+from ..layers.space_to_depth import space_to_depth
+from ..utils import check_spatial_dims, start_at_zero
 
 __all__ = ["SourceReconstructionNet"]
 
 
 class SourceReconstructionNet(nn.Module):
-    """Rebuilds both sources from the fused image; what it cannot rebuild, the fusion has lost.
+    """Rebuilds both sources from the fused image; the fusion has lost what the net cannot rebuild.
 
     Args:
         spatial_dims: 2 or 3.
@@ -31,11 +33,12 @@ class SourceReconstructionNet(nn.Module):
 
     def __init__(self, spatial_dims: int, channels: int = 32, num_layers: int = 4) -> None:
         super().__init__()
-        conv = conv_type(spatial_dims)
-        bands = 2**spatial_dims
+        check_spatial_dims(spatial_dims)
+        conv = Conv[Conv.CONV, spatial_dims]
+        self.spatial_dims, bands = spatial_dims, 2**spatial_dims
         self.embed = conv(bands, channels, 3, padding=1)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.GELU(), conv(channels, channels, 3, padding=2 ** (i % 3), dilation=2 ** (i % 3)))
+            nn.Sequential(Act[Act.GELU](), conv(channels, channels, 3, padding=2 ** (i % 3), dilation=2 ** (i % 3)))
             for i in range(num_layers)
         )
         self.last = conv(channels, 2 * bands, 3, padding=1)
@@ -46,4 +49,4 @@ class SourceReconstructionNet(nn.Module):
         x = self.embed(space_to_depth(fused))
         for layer in self.layers:
             x = x + layer(x)
-        return fused + depth_to_space(self.last(x))
+        return fused + pixelshuffle(self.last(x), self.spatial_dims, 2)
