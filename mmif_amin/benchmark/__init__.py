@@ -1,1 +1,1 @@
-"""Comparing methods: the benchmark, the ablation, their statistics and reports."""
+"""Comparing methods: the benchmark, the ablation, their statistics and reports, and the page of the metrics."""

@@ -11,26 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from .. import BUNDLE
+from ..scripts.metrics import qabf, vif_local, vif_min
 from ..scripts.utils.files import write_atomically
-from .statistics import FIELD_METRICS
+from ..scripts.utils.tables import markdown_table
+from .columns import DEFECTS, SHOWN
 
 __all__ = ["VARIANTS", "ablation", "ablation_table"]
 
 CONFIGS = BUNDLE / "configs"
-COLUMNS = ("score", *FIELD_METRICS, "ssim", "VIFmin", "Qabf_min", "VIFlocal")
-
-DIFFERENCES = ("score", "Qabf", "VIFmin", "VIFlocal")
+COLUMNS = ("score", *(name for name in SHOWN if name not in DEFECTS))
+DIFFERENCES = ("score", *(metric.DECLARATION.name for metric in (qabf, vif_min, vif_local)))
 
 # What is left out, as overrides of train.json; "config_file" names an overlay.
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
-    "plain dense network for the IDN": {"network_def#invertible": False},
+    "plain dense network for the IDN": {"network_def#feature_extractor": "plain_dense"},
     "one size of convolution": {"network_def#kernel_sizes": [3]},
     "no channel attention": {"network_def#channel_attention": False},
     "no spatial attention": {"network_def#spatial_attention": False},
     "no Transformer": {"network_def#transformer": False},
     "fixed loss": {"adaptive": False},
-    "loss taught by reconstruction": {"config_file": "train_two_level.json", "train#trainer#meta_warmup": 100},
+    "loss taught by reconstruction": {"config_file": "train_two_level.json", "teacher#warmup": 100},
 }
 
 
@@ -40,13 +41,13 @@ def ablation_table(results: Mapping[str, Mapping[str, float]]) -> str:
     Args:
         results: variant to metric to mean; must hold ``"full"``.
     """
-    lines = ["| variant | " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
+    rows = []
     for name, means in results.items():
         cells = [f"{means[metric]:.3f}" for metric in COLUMNS]
         for metric in DIFFERENCES if name != "full" else ():
             cells[COLUMNS.index(metric)] += f" ({means[metric] - results['full'][metric]:+.3f})"
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, *cells])
+    return markdown_table(["variant", *COLUMNS], rows)
 
 
 def ablation(

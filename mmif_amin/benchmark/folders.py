@@ -11,14 +11,29 @@ from tqdm import tqdm
 
 from ..scripts.data.datalist import fusion_datalist, tasks_of
 from ..scripts.data.pictures import read_source
-from ..scripts.metrics.report import write_rows, write_table
-from ..scripts.metrics.suite import FusionMetricSuite
+from ..scripts.metrics.suite import FusionMetricSuite, write_means, write_rows
 from ..scripts.transforms.pairs import LoadSourced
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import SourceKeys
 from ..scripts.utils.files import IMAGE_SUFFIXES
 
-__all__ = ["evaluate_fused", "find_fused", "read_fused"]
+__all__ = ["evaluate_fused", "find_fused", "fused_file", "read_fused"]
+
+
+def fused_file(folder: str | os.PathLike, item: dict) -> Path:
+    """File of the fused image of a pair, ``folder/TASK/NAME.png``.
+
+    Raises:
+        InputError: When the pair's name, which may come from a data list, leads out of ``folder/TASK``.
+    """
+    parent = Path(folder) / item[SourceKeys.TASK.value]
+    path = parent / f"{item[SourceKeys.NAME.value]}.png"
+    if not path.resolve().is_relative_to(parent.resolve()):
+        raise InputError(
+            f"'{item[SourceKeys.NAME.value]}': expected the name of a pair that stays in the output folder, without "
+            "'..' and not absolute. Rename it in the data list."
+        )
+    return path
 
 
 def find_fused(folder: str | os.PathLike, item: dict) -> Path:
@@ -38,7 +53,7 @@ def find_fused(folder: str | os.PathLike, item: dict) -> Path:
 
 
 def read_fused(folder: str | os.PathLike, item: dict, size: Sequence[int]) -> torch.Tensor:
-    """Read a method's image of a pair as (1, H, W) in [0, 1]; of a colour image the luminance.
+    """Read a method's image of a pair as (1, H, W) in [0, 1]; of a color image the luminance.
 
     Raises:
         InputError: When there is none, or it has not the ``size`` of its sources.
@@ -60,7 +75,7 @@ def evaluate_fused(
     """Compute all metrics of a folder of fused images; writes ``metrics.csv`` and ``metrics.md``.
 
     Args:
-        fused_dir: folder of fused images, gray or colour (their luminance counts), ``TASK/NAME.png`` or ``NAME.png``.
+        fused_dir: folder of fused images, gray or color (their luminance counts), ``TASK/NAME.png`` or ``NAME.png``.
         dataset_dir: the pairs; see :func:`fusion_datalist`.
         output_dir: folder of the result.
         split: which pairs. Defaults to ``"validation"``.
@@ -91,5 +106,5 @@ def evaluate_fused(
     rows = suite.get_buffer()[:, 1:].tolist()
     names = [(item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in items]
     write_rows(Path(output_dir) / "metrics.csv", names, rows)
-    write_table(Path(output_dir) / "metrics.md", means)
+    write_means(Path(output_dir) / "metrics.md", means)
     return means

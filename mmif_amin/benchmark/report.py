@@ -1,90 +1,36 @@
-"""The benchmark's result, and its two reports: Markdown and one self-contained HTML page."""
+"""The benchmark's two reports: Markdown, and one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..scripts.metrics.suite import METRIC_NAMES
+from ..reports.html import fill_template, json_for_script
+from ..scripts.metrics.suite import METRIC_NAMES, METRICS
 from ..scripts.utils.files import write_atomically
-from .statistics import FIELD_METRICS, TESTED_METRICS
+from ..scripts.utils.tables import markdown_table
+from .columns import DEFECTS, RANKED, SHOWN, TESTED
+from .methods import OURS
+from .result import BenchmarkResult, ShownPair, TaskResult
 
-__all__ = ["OURS", "BenchmarkResult", "ShownPair", "TaskResult", "markdown_report", "write_html_report"]
+__all__ = ["markdown_report", "write_html_report"]
 
-OURS = "MMIF-AMIN"
 SIGNIFICANT = 0.05
-COLUMNS = (*FIELD_METRICS, "ssim", "VIFmin", "Qabf_min", "VIFlocal", "background")
 TEMPLATE = Path(__file__).with_name("report.html")
 PLACEHOLDER = "/*RESULT*/null"
-
-
-@dataclass
-class TaskResult:
-    """What the benchmark found on one task.
-
-    Args:
-        names: name of each image.
-        values: method to (N, K) array, K as ``METRIC_NAMES``.
-        means: method to metric to mean.
-        intervals: method to metric to the ends of its 95 % interval.
-        ranks: method to mean rank.
-        tests: method to metric to ``difference`` and ``p`` of this bundle's method against it.
-        warnings: method to the ways in which it behaves like a probe.
-    """
-
-    names: list[str]
-    values: dict[str, np.ndarray]
-    means: dict[str, dict[str, float]] = field(default_factory=dict)
-    intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
-    ranks: dict[str, float] = field(default_factory=dict)
-    tests: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    warnings: dict[str, list[str]] = field(default_factory=dict)
-
-    def by_rank(self) -> list[str]:
-        """Methods, the best mean rank first."""
-        return sorted(self.ranks, key=self.ranks.__getitem__)
-
-
-@dataclass
-class BenchmarkResult:
-    """What the benchmark found: the probes among the methods, and the results by task."""
-
-    probes: list[str]
-    tasks: dict[str, TaskResult]
-
-
-@dataclass
-class ShownPair:
-    """One pair for the page.
-
-    Args:
-        task: its task.
-        name: its name.
-        image: both sources, (2, H, W) in [0, 1].
-        color: source B in its colours, (3, H, W) in [0, 1].
-        fused: method to fused image, (H, W) in [0, 1].
-    """
-
-    task: str
-    name: str
-    image: np.ndarray
-    color: np.ndarray
-    fused: dict[str, np.ndarray]
 
 
 def markdown_report(result: BenchmarkResult) -> str:
     """Render tables with 95 % intervals, ranks, significance and warnings as Markdown."""
     lines = ["# Benchmark", ""]
     lines += [
-        f"Mean rank over {', '.join(FIELD_METRICS)}; 1 is best. Probes (in italics) are no fusions: they show what",
+        f"Mean rank over {', '.join(RANKED)}; 1 is best. Probes (in italics) are no fusions: they show what",
         "the figures can be cheated with, take part in no rank but their own, and are never bold. Brackets: 95 %",
         "interval of the mean, whole patients drawn (single images where there is one patient). \\*: differs from "
         f"{OURS} (Wilcoxon signed-rank, Holm, p < {SIGNIFICANT}).",
@@ -92,28 +38,30 @@ def markdown_report(result: BenchmarkResult) -> str:
     ]
     for task, found in result.tasks.items():
         lines += [f"## {task}, {len(found.names)} pairs", ""]
-        lines += ["| method | mean rank | " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) + 1)]
-        best = {
-            metric: max(found.means[name][metric] for name in found.means if name not in result.probes)
-            for metric in COLUMNS
-        }
-        for name in found.by_rank():
-            probe = name in result.probes
-            cells = [f"*{name}*" if probe else name, f"{found.ranks[name]:.2f}"]
-            for metric in COLUMNS:
-                mean, (low, high) = found.means[name][metric], found.intervals[name][metric]
-                bold = not probe and metric != "background" and mean == best[metric]
-                tested = found.tests.get(name, {}).get(metric)
-                star = "*" if tested and tested["p"] < SIGNIFICANT else ""
-                star = star.replace("*", "\\*")
-                text = f"**{mean:.3f}**" if bold else f"{mean:.3f}"
-                cells.append(f"{text}{star} [{low:.3f}, {high:.3f}]")
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
+        lines += [_markdown_means(found, result.probes)]
         for name in found.by_rank():
             lines += [f"- warning: {name} {warning}" for warning in found.warnings.get(name, [])]
         lines.append("")
     return "\n".join(lines)
+
+
+def _markdown_means(found: TaskResult, probes: Sequence[str]) -> str:
+    """The table of one task, the best mean rank first; the best of the fusions is bold, but for a defect."""
+    fusions = [name for name in found.means if name not in probes]
+    best = {metric: max(found.means[name][metric] for name in fusions) for metric in SHOWN if metric not in DEFECTS}
+
+    def cell(name: str, metric: str) -> str:
+        mean, (low, high) = found.means[name][metric], found.intervals[name][metric]
+        text = f"**{mean:.3f}**" if name not in probes and mean == best.get(metric) else f"{mean:.3f}"
+        tested = found.tests.get(name, {}).get(metric)
+        star = "\\*" if tested and tested["p"] < SIGNIFICANT else ""
+        return f"{text}{star} [{low:.3f}, {high:.3f}]"
+
+    rows = [
+        [f"*{name}*" if name in probes else name, f"{found.ranks[name]:.2f}", *(cell(name, m) for m in SHOWN)]
+        for name in found.by_rank()
+    ]
+    return markdown_table(["method", "mean rank", *SHOWN], rows)
 
 
 def _picture(image: np.ndarray) -> str:
@@ -158,22 +106,27 @@ def _page_data(result: BenchmarkResult, pairs: Sequence[ShownPair]) -> dict:
         tasks[task] = {"images": len(found.names), "methods": methods, "pairs": shown}
     return {
         "ours": OURS,
-        "columns": COLUMNS,
-        "rankedBy": FIELD_METRICS,
-        "tested": TESTED_METRICS,
+        "columns": SHOWN,
+        "defects": DEFECTS,
+        "summaries": {metric.name: metric.summary for metric in METRICS},
+        "rankedBy": RANKED,
+        "tested": TESTED,
         "significant": SIGNIFICANT,
         "tasks": tasks,
     }
 
 
-def write_html_report(path: str | os.PathLike, result: BenchmarkResult, pairs: Sequence[ShownPair]) -> None:
+def write_html_report(path: str | os.PathLike, result: BenchmarkResult, pairs: Sequence[ShownPair]) -> Path:
     """Write one page that needs nothing else: sortable tables, box plots, images with linked zoom, curtain, difference.
 
     Args:
         path: HTML file.
         result: what the benchmark found.
         pairs: the pairs whose images the page shows.
+
+    Returns:
+        The file.
     """
-    data = json.dumps(_page_data(result, pairs)).replace("</", "<\\/")
-    page = TEMPLATE.read_text(encoding="utf-8").replace(PLACEHOLDER, data, 1)
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    data = json_for_script(_page_data(result, pairs))
+    page = fill_template(TEMPLATE.read_text(encoding="utf-8"), {PLACEHOLDER: data})
+    return write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from monai.utils import optional_import
 
+from ..scripts.metrics import background, vif_local, vif_min
 from ..scripts.metrics.suite import METRIC_NAMES
+from .columns import DEFECTS, RANKED, TESTED
 
 scipy_stats, _ = optional_import("scipy.stats", descriptor="{}: install it with `pip install scipy`.")
 
 __all__ = [
-    "FIELD_METRICS",
-    "TESTED_METRICS",
     "bootstrap_interval",
     "holm",
     "mean_ranks",
@@ -21,9 +21,8 @@ __all__ = [
     "probe_warnings",
 ]
 
-FIELD_METRICS = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "ssim_legacy")
-TESTED_METRICS = (*FIELD_METRICS, "VIFmin", "Qabf_min", "VIFlocal")
 RESAMPLES = 2000
+BACKGROUND, VIF_LOCAL, VIF_MIN = (metric.DECLARATION.name for metric in (background, vif_local, vif_min))
 
 
 def bootstrap_interval(
@@ -58,7 +57,7 @@ def bootstrap_interval(
 
 
 def mean_ranks(means: Mapping[str, Mapping[str, float]], probes: Sequence[str] = ()) -> dict[str, float]:
-    """Mean rank of each method over :data:`FIELD_METRICS`; 1 is best, equal values share a rank.
+    """Mean rank of each method over :data:`RANKED`; 1 is best, equal values share a rank.
 
     Args:
         means: method to metric to mean.
@@ -68,8 +67,9 @@ def mean_ranks(means: Mapping[str, Mapping[str, float]], probes: Sequence[str] =
     others = [name for name in means if name not in probes]
 
     def ranks(names: Sequence[str]) -> dict[str, float]:
-        table = np.array([[means[name][metric] for metric in FIELD_METRICS] for name in names])
-        return dict(zip(names, scipy_stats.rankdata(-table, axis=0).mean(axis=1).tolist(), strict=True))
+        table = np.array([[means[name][metric] for metric in RANKED] for name in names])
+        signs = [1 if metric in DEFECTS else -1 for metric in RANKED]
+        return dict(zip(names, scipy_stats.rankdata(table * signs, axis=0).mean(axis=1).tolist(), strict=True))
 
     return {**ranks(others), **{probe: ranks([*others, probe])[probe] for probe in probes if probe in means}}
 
@@ -98,17 +98,17 @@ def paired_tests(values: Mapping[str, np.ndarray], reference: str) -> dict[str, 
         reference: the method that is compared.
 
     Returns:
-        Method to metric of :data:`TESTED_METRICS` to ``difference`` (mean of reference minus method) and ``p``.
+        Method to metric of :data:`TESTED` to ``difference`` (mean of reference minus method) and ``p``.
 
     Reference: Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
     """
-    columns = [METRIC_NAMES.index(metric) for metric in TESTED_METRICS]
+    columns = [METRIC_NAMES.index(metric) for metric in TESTED]
     keys, differences, p_values = [], [], []
     for name in values:
         if name == reference:
             continue
         gap = values[reference][:, columns] - values[name][:, columns]
-        for metric, column in zip(TESTED_METRICS, gap.T, strict=True):
+        for metric, column in zip(TESTED, gap.T, strict=True):
             keys.append((name, metric))
             differences.append(float(column.mean()))
             p_values.append(float(scipy_stats.wilcoxon(column).pvalue) if np.any(column) else 1.0)
@@ -135,9 +135,9 @@ def probe_warnings(
         white_of_sum: the same of the clipped sum.
     """
     warnings = []
-    if means["background"] > 0.01:
+    if means[BACKGROUND] > 0.01:
         warnings.append(
-            f"greys the background: {means['background']:.0%} of the pixels that are black in both sources are not; "
+            f"grays the background: {means[BACKGROUND]:.0%} of the pixels that are black in both sources are not; "
             "this lifts EN"
         )
     if white > 0.002 and white > 0.25 * white_of_sum:
@@ -145,15 +145,15 @@ def probe_warnings(
             f"clips like a sum: {white:.1%} of the pixels are white although no source is, the clipped sum has "
             f"{white_of_sum:.1%}; this lifts SD and SCD"
         )
-    copy = min(c["VIFmin"] for c in copies)
-    if means["VIFmin"] < min(1.5 * copy, 0.5 * average["VIFmin"]):
+    copy = min(c[VIF_MIN] for c in copies)
+    if means[VIF_MIN] < min(1.5 * copy, 0.5 * average[VIF_MIN]):
         warnings.append(
-            f"keeps one source only: VIFmin {means['VIFmin']:.3f}, a copy has {copy:.3f}, the average "
-            f"{average['VIFmin']:.3f}; this lifts VIF and MI"
+            f"keeps one source only: {VIF_MIN} {means[VIF_MIN]:.3f}, a copy has {copy:.3f}, the average "
+            f"{average[VIF_MIN]:.3f}; this lifts VIF and MI"
         )
-    if means["VIFlocal"] < 0.65 * average["VIFlocal"]:
+    if means[VIF_LOCAL] < 0.65 * average[VIF_LOCAL]:
         warnings.append(
-            f"cuts and pastes: VIFlocal {means['VIFlocal']:.3f}, the average has {average['VIFlocal']:.3f}; "
+            f"cuts and pastes: {VIF_LOCAL} {means[VIF_LOCAL]:.3f}, the average has {average[VIF_LOCAL]:.3f}; "
             "where both sources have structure it shows one"
         )
     return warnings

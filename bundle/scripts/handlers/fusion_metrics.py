@@ -10,23 +10,22 @@ import torch.distributed as dist
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
-from ..metrics.report import write_rows, write_table
-from ..metrics.suite import FusionMetricSuite
+from ..metrics.suite import FusionMetricSuite, write_means, write_rows
 from ..utils.enums import SourceKeys
 
 __all__ = ["FusionMetricsHandler"]
 
 
 class FusionMetricsHandler(IgniteMetricHandler):
-    """Computes a :class:`FusionMetricSuite` on each iteration's decollated output.
+    """Computes a :class:`~scripts.metrics.suite.FusionMetricSuite` on each iteration's decollated output.
 
     Its own value, for best-by-key-metric, is ``score``; every mean goes to ``engine.state.metrics`` beside it, as
     ``VIF`` and ``CT-MRI/VIF``.
 
     Args:
         suite: the metrics.
-        csv_path: where to write one row an image after each epoch. Defaults to None: not at all.
-        table_path: where to write the means as a Markdown table. Defaults to None: not at all.
+        csv_path: CSV file that gets one row an image after each epoch. Defaults to None: not at all.
+        table_path: Markdown file that gets the means as a table. Defaults to None: not at all.
     """
 
     def __init__(
@@ -57,18 +56,17 @@ class FusionMetricsHandler(IgniteMetricHandler):
         self._is_reduced = False
 
     def compute(self) -> float:
-        """Aggregate; returns ``score``."""
+        """Aggregate, write the files on the first process, and return ``score``."""
         self._means = self.suite.aggregate()
-        names = self._names
+        names, first = self._names, True
         if dist.is_available() and dist.is_initialized():
             gathered: list[list[tuple[str, str]]] = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(gathered, names)
-            names = [name for part in gathered for name in part]
-        first = not dist.is_available() or not dist.is_initialized() or dist.get_rank() == 0
+            names, first = [name for part in gathered for name in part], dist.get_rank() == 0
         if self.csv_path is not None and first:
             write_rows(self.csv_path, names, self.suite.get_buffer()[:, 1:].tolist())
         if self.table_path is not None and first:
-            write_table(self.table_path, self._means)
+            write_means(self.table_path, self._means)
         self._is_reduced = True
         return self._means["score"]
 

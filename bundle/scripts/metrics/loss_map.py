@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from ..utils.files import write_atomically
 from ..utils.filters import filter_same, gaussian_kernel
 
-__all__ = ["loss_maps", "write_loss_figure"]
+__all__ = ["loss_maps"]
 
 WINDOW = gaussian_kernel(15, 2.5)
 NOISE = 0.01**2  # variance below which structure does not count, squared fraction of white
@@ -34,11 +29,6 @@ def loss_maps(fused: np.ndarray, source_a: np.ndarray, source_b: np.ndarray) -> 
     source is given because a fused image alone cannot say which of the two a structure came from; structure that comes
     out inverted counts as lost. The summary is the part of the source's information, nats over all pixels, that is
     lost.
-
-    Departure from the plan: the network that rebuilds both sources from the fused image alone (the one of the two-level
-    loss) was tried first. Planted erasures had an area under the curve of .92 (MRI) and .70 (other) on real pairs
-    against all other places with structure, and .97 and .94 with this, which has no weights to go stale; where the
-    fused image had held the source before, .998 and .995.
 
     Args:
         fused: a stack of fused images, (B, H, W) in [0, 1].
@@ -87,28 +77,3 @@ def _unexplained(source: torch.Tensor, other: torch.Tensor, fused: torch.Tensor)
     of_fused = (mean(f * f) - mean_f * mean_f - fused_other.square() / of_other).clamp_min(0.0) + RIDGE
     with_fused = (mean(s * f) - mean_s * mean_f - with_other * fused_other / of_other).clamp_min(0.0)
     return (left - with_fused.square() / of_fused).clamp_min(0.0), v
-
-
-def write_loss_figure(
-    path: str | os.PathLike, images: Sequence[np.ndarray], maps: np.ndarray, lost: Sequence[float]
-) -> Path:
-    """Draw sources, fused image and both maps with their legend.
-
-    Args:
-        path: PNG file.
-        images: source A, source B and the fused image, (H, W) each in [0, 1].
-        maps: (2, H, W) in [0, 1].
-        lost: the lost part of each source's information.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(17, 4.2), layout="constrained")
-    axes = figure.subplots(1, 5)
-    titles = ["source A", "source B", "fused", *(f"lost of {s}: {x:.0%}" for s, x in zip("AB", lost, strict=True))]
-    for axis, title, picture in zip(axes, titles, [*images, *maps], strict=True):
-        drawn = axis.imshow(picture, cmap="inferno" if title.startswith("lost") else "gray", vmin=0, vmax=1)
-        axis.set_title(title)
-        axis.set_axis_off()
-    bar = figure.colorbar(drawn, ax=axes[3:], shrink=0.85, ticks=[0, 0.25, 0.5, 0.75, 1])
-    bar.set_label("part of the local information\nthat the fused image does not hold")
-    return write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))

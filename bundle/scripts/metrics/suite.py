@@ -1,80 +1,79 @@
-"""All fusion metrics of a batch at once, and their accumulation by task."""
+"""All fusion metrics of a batch at once, their score, and their accumulation by task."""
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Sequence
+import os
+import pkgutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from monai.metrics import CumulativeIterationMetric
 
-from .base import gray_triplet, unfold
-from .contrast import _average_gradient, _spatial_frequency, _standard_deviation
-from .correlation import (
-    _background,
-    _correlation_coefficient,
-    _peak_signal_to_noise_ratio,
-    _sum_of_correlations_of_differences,
-)
-from .gradient import _qabf
-from .information import _entropy, _feature_mutual_information, _mutual_information
-from .structural import _multi_scale_ssim, _ssim
-from .vif import MIN_SIZE, _vif
+from ..utils.files import write_atomically
+from ..utils.tables import markdown_table, write_csv
+from . import background, vif_local
+from .base import MetricDeclaration, gray_triplet
 
-__all__ = ["METRIC_NAMES", "FusionMetricSuite", "fusion_metrics", "score"]
+__all__ = [
+    "METRICS",
+    "METRIC_NAMES",
+    "METRICS_MIN_SIZE",
+    "FusionMetricSuite",
+    "fusion_metrics",
+    "score",
+    "write_means",
+    "write_rows",
+]
 
-METRIC_NAMES = (
-    *("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "ssim", "ssim_legacy", "CC", "PSNR", "MS-SSIM", "FMI"),
-    *("VIFmin", "Qabf_min", "VIFlocal", "background"),
-)
+
+def _declared_metrics() -> tuple[MetricDeclaration, ...]:
+    """Collect the ``DECLARATION`` of each file of this package, so that a new metric is a new file and nothing else."""
+    package = __name__.rpartition(".")[0]
+    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = [importlib.import_module(f"{package}.{name}") for name in names]
+    found = [module.DECLARATION for module in modules if hasattr(module, "DECLARATION")]
+    return tuple(sorted(found, key=lambda declaration: declaration.order))
+
+
+METRICS = _declared_metrics()
+METRIC_NAMES = tuple(metric.name for metric in METRICS)
+METRICS_MIN_SIZE = max(metric.min_size for metric in METRICS)  # of images that all metrics work on, pixels
 
 
 def fusion_metrics(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, data_range: float = 1.0
 ) -> dict[str, torch.Tensor]:
-    """All metrics of :data:`METRIC_NAMES` for a batch, sharing what they have in common.
+    """All metrics for a batch; those of one family share their work.
 
     Args:
-        fused: fused images, (B, C, H, W[, D]), H and W at least 41.
+        fused: fused images, (B, C, H, W[, D]), H and W at least :data:`METRICS_MIN_SIZE`, 41.
         source_a: first sources, same shape.
         source_b: second sources, same shape.
         data_range: the value that is white, 1 or 255. Defaults to 1.
 
     Returns:
-        Dictionary of name to (B, C) float64 tensor on the device of the images, always finite.
+        Dictionary of the names in :data:`METRIC_NAMES` to (B, C) float64 tensors on the device of the images, always
+        finite.
 
     Raises:
         ValueError: When shapes differ, a side is below 41 pixels or a value is not finite.
     """
-    images = gray_triplet(fused, source_a, source_b, data_range, MIN_SIZE)
-    values = {
-        "EN": _entropy(images),
-        "SD": _standard_deviation(images),
-        "SF": _spatial_frequency(images),
-        "AG": _average_gradient(images),
-        "MI": _mutual_information(images),
-        "SCD": _sum_of_correlations_of_differences(images),
-        "CC": _correlation_coefficient(images),
-        "PSNR": _peak_signal_to_noise_ratio(images),
-        "MS-SSIM": _multi_scale_ssim(images),
-        "FMI": _feature_mutual_information(images),
-        "background": _background(images),
-        **_vif(images),
-        **_qabf(images),
-        **_ssim(images),
-    }
-    return {name: unfold(values[name], fused) for name in METRIC_NAMES}
+    images = gray_triplet(fused, source_a, source_b, data_range, METRICS_MIN_SIZE)
+    return {metric.name: metric.of(images, fused) for metric in METRICS}
 
 
-def score(means: dict[str, float]) -> float:
+def score(means: Mapping[str, float]) -> float:
     r"""One number to choose weights by: the field's qualities, and both sources at the same place, with equal say.
 
     .. math::
         \sqrt{\Bigl(\tfrac{VIF}{2}\; Qabf\; \tfrac{ssim}{2}\; \tfrac{SCD + 2}{4}\Bigr)^{1/4}\, VIFlocal}\;
         (1 - background)
 
-    A copy of one source, a cut-and-paste of regions and a grey background all lose by it. An earlier version had VIFmin
-    and Qabf_min among the qualities and chose weights that showed the PET alone inside the brain.
+    The qualities are the metrics that declare which values count as 0 and as 1 (``scored``). A copy of one source, a
+    cut-and-paste of regions and a gray background all lose by it.
 
     Args:
         means: means of :data:`METRIC_NAMES` over a data set.
@@ -82,9 +81,14 @@ def score(means: dict[str, float]) -> float:
     Returns:
         The score, in [0, 1].
     """
-    qualities = [means["VIF"] / 2, means["Qabf"], means["ssim"] / 2, (means["SCD"] + 2) / 4]
-    whole = math.prod(max(q, 0.0) for q in qualities) ** (1 / len(qualities))
-    return math.sqrt(whole * means["VIFlocal"]) * (1 - means["background"])
+    qualities = [
+        (means[metric.name] - metric.scored[0]) / (metric.scored[1] - metric.scored[0])
+        for metric in METRICS
+        if metric.scored is not None
+    ]
+    whole = math.prod(max(quality, 0.0) for quality in qualities) ** (1 / len(qualities))
+    local, grayed = means[vif_local.DECLARATION.name], means[background.DECLARATION.name]
+    return math.sqrt(whole * local) * (1 - grayed)
 
 
 class FusionMetricSuite(CumulativeIterationMetric):
@@ -144,3 +148,31 @@ class FusionMetricSuite(CumulativeIterationMetric):
         for task, means in by_task.items():
             result.update({f"{task}/{name}": value for name, value in means.items()})
         return result
+
+
+def write_rows(path: str | os.PathLike, names: Sequence[tuple[str, str]], rows: Sequence[Sequence[float]]) -> None:
+    """Write the values of each image as CSV, one row an image.
+
+    Args:
+        path: CSV file.
+        names: task and name of each image.
+        rows: values of each image in the order of :data:`METRIC_NAMES`.
+    """
+    cells = [[*pair, *row] for pair, row in zip(names, rows, strict=True)]
+    write_csv(path, ["task", "name", *METRIC_NAMES], cells)
+
+
+def write_means(path: str | os.PathLike, means: Mapping[str, float]) -> None:
+    """Write means as a Markdown table, one row a metric, one column a task.
+
+    Args:
+        path: Markdown file.
+        means: the ``aggregate()`` of a :class:`FusionMetricSuite`.
+    """
+    tasks = sorted({name.split("/")[0] for name in means if "/" in name})
+    rows = [
+        [name, *(f"{value:.4f}" for value in (*(means[f"{task}/{name}"] for task in tasks), means[name]))]
+        for name in (*METRIC_NAMES, "score")
+    ]
+    text = markdown_table(["metric", *tasks, "mean"], rows)
+    write_atomically(path, lambda temporary: temporary.write_text(text))

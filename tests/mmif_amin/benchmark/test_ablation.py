@@ -43,7 +43,7 @@ def test_finished_variants_are_not_trained_again(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "best.json").write_text(json.dumps({"metrics": means(0.1 * len(trained))}))
 
-    monkeypatch.setattr("scripts.engines.ablation.subprocess.run", train)
+    monkeypatch.setattr("mmif_amin.benchmark.ablation.subprocess.run", train)
     with pytest.raises(KeyboardInterrupt):
         ablation("data", tmp_path, epochs=1)
     assert len((tmp_path / "ablation.md").read_text().splitlines()) == 4

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from scripts.data.datalist import fusion_datalist
 from scripts.data.pictures import read_source
-from scripts.metrics.suite import METRIC_NAMES
+from scripts.metrics.suite import METRIC_NAMES, METRICS
 from scripts.utils.checks import InputError
 
-from mmif_amin.benchmark.report import OURS
+from mmif_amin.benchmark.columns import DEFECTS, SHOWN, TESTED
+from mmif_amin.benchmark.methods import OURS
 from mmif_amin.benchmark.run import benchmark
 
 
@@ -41,10 +42,10 @@ def test_a_folder_and_the_built_in_rule_agree(result):
 
 
 def test_probes_are_caught_and_take_no_rank(result):
-    assert set(result.probes) == {"Clipped sum", "Copy of A", "Copy of B", "Grey background"}
+    assert set(result.probes) == {"Clipped sum", "Copy of A", "Copy of B", "Gray background"}
     for found in result.tasks.values():
         text = {name: " ".join(warnings) for name, warnings in found.warnings.items()}
-        assert "greys the background" in text["Grey background"]
+        assert "grays the background" in text["Gray background"]
         assert "clips like a sum" in text["Clipped sum"]
         assert "keeps one source only" in text["Copy of A"]
         fusions = [name for name in found.ranks if name not in result.probes]
@@ -74,6 +75,9 @@ def test_the_page_needs_nothing_else(tmp_path, result):
     shown = next(iter(data["tasks"].values()))["pairs"][0]["images"]
     assert {"Source A", "Source B", OURS, "Mine", "LapPyr"} <= set(shown)
     assert shown["Mine"].startswith("data:image/png;base64,")
+    assert data["columns"] == list(SHOWN)
+    assert data["defects"] == list(DEFECTS)
+    assert data["summaries"] == {metric.name: metric.summary for metric in METRICS}
 
 
 def test_a_missing_image_is_named_before_anything_is_written(tmp_path, harvard_like, maximum_folder):
@@ -91,6 +95,23 @@ def test_an_image_of_another_size_is_named_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("name", ["../x", "../../../x", "/x", "a/../../x"])
+def test_a_name_that_leads_out_of_the_output_folder_is_refused(tmp_path, harvard_like, name):
+    folder = harvard_like / "CT-MRI"
+    entry = {"source_a": str(folder / "MRI" / "5001.png"), "source_b": str(folder / "CT" / "5001.png"), "name": name}
+    listing = tmp_path / "datalist.json"
+    listing.write_text(json.dumps({"validation": [{**entry, "task": "CT-MRI"}]}))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=f"'{re.escape(name)}': expected the name of a pair that stays in the output"):
+        benchmark(listing, tmp_path / "deep" / "out", classical=False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_a_method_must_be_there(tmp_path, harvard_like):
+    with pytest.raises(InputError, match=r"--method Theirs=.*: expected a folder of fused images, found none"):
+        benchmark(harvard_like, tmp_path / "other", {"Theirs": tmp_path / "nothing"})
+
+
 def test_names_of_the_benchmark_cannot_be_taken(tmp_path, harvard_like, maximum_folder):
     with pytest.raises(InputError, match="is the benchmark's own"):
         benchmark(harvard_like, tmp_path / "other", {"Max": maximum_folder})
@@ -101,9 +122,12 @@ def test_mlflow_on_request(tmp_path, harvard_like):
 
     uri = f"sqlite:///{tmp_path}/m.db"
     benchmark(harvard_like, tmp_path / "out", tasks=["PET-MRI"], classical=False, pairs=1, tracking_uri=uri)
-    run = mlflow.search_runs(experiment_names=["mmif_amin"]).iloc[0]
-    assert f"metrics.PET-MRI/{OURS}/VIF" in run.index
+    client = mlflow.MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("mmif_amin").experiment_id])
+    assert f"PET-MRI/{OURS}/VIF" in run.data.metrics
+    assert (run.info.run_name, run.info.status) == ("benchmark", "FINISHED")
     assert len(list((tmp_path / "mlruns").rglob("benchmark.html"))) == 1
+    assert mlflow.get_tracking_uri() != uri, "the store of the whole process is the host's"
 
 
 CLICKS = """
@@ -134,4 +158,4 @@ def test_the_page_sorts_switches_and_zooms_when_clicked(tmp_path, result):
     assert order == sorted(found.means, key=lambda name: -found.means[name]["VIF"])
     assert 'data-zoom="1.25"' in dom
     assert 'data-drawn="true"' in dom
-    assert dom.count("<svg") == 11
+    assert dom.count("<svg") == len(TESTED)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scripts.metrics.suite import METRIC_NAMES
 
+from mmif_amin.benchmark.columns import RANKED
 from mmif_amin.benchmark.statistics import (
-    FIELD_METRICS,
     bootstrap_interval,
     holm,
     mean_ranks,
@@ -41,7 +41,7 @@ def test_holm_is_the_textbook_example():
 
 
 def test_probes_take_no_rank_from_the_others():
-    means = {name: dict.fromkeys(FIELD_METRICS, value) for name, value in (("good", 2.0), ("bad", 1.0), ("sum", 3.0))}
+    means = {name: dict.fromkeys(RANKED, value) for name, value in (("good", 2.0), ("bad", 1.0), ("sum", 3.0))}
     assert mean_ranks(means, ["sum"]) == {"good": 1.0, "bad": 2.0, "sum": 1.0}
     assert mean_ranks(means)["good"] == 2.0
 
@@ -66,7 +66,7 @@ COPIES = [{"VIFmin": 0.03}, {"VIFmin": 0.04}]
     ("change", "white", "expected"),
     [
         pytest.param({}, 0.0, [], id="fair"),
-        pytest.param({"background": 0.5}, 0.0, ["greys the background: 50%"], id="grey"),
+        pytest.param({"background": 0.5}, 0.0, ["grays the background: 50%"], id="gray"),
         pytest.param({}, 0.1, ["clips like a sum: 10.0%"], id="sum"),
         pytest.param({"VIFmin": 0.04}, 0.0, ["keeps one source only: VIFmin 0.040"], id="copy"),
         pytest.param({"VIFlocal": 0.08}, 0.0, ["cuts and pastes: VIFlocal 0.080"], id="cut-and-paste"),

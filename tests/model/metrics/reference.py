@@ -1,8 +1,7 @@
 """The fusion metrics written a second time, plainly, in NumPy and SciPy on single float64 images 0..255.
 
 Written from the formulas in the papers that the metrics' docstrings cite, not from the bundle's code: loops over
-scales, 2-D convolutions, masks. The constants of ../shared/reference/metric_values.json pin both to the field's
-evaluator.
+scales, 2-D convolutions, masks. ``test_reference_values.py`` pins both to the field's evaluator.
 """
 
 from __future__ import annotations
@@ -18,14 +17,22 @@ def entropy(f):
     return -(p * np.log2(p)).sum()
 
 
+def shared_information(x, y):
+    joint = np.histogram2d(x.ravel(), y.ravel(), bins=256, range=((-0.5, 255.5), (-0.5, 255.5)))[0] / x.size
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    there = joint > 0
+    return (joint[there] * np.log(joint[there] / independent[there])).sum()
+
+
 def mutual_information(f, a, b):
-    total = 0.0
-    for source in (a, b):
-        joint = np.histogram2d(f.ravel(), source.ravel(), bins=256, range=((-0.5, 255.5), (-0.5, 255.5)))[0] / f.size
-        independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-        there = joint > 0
-        total += (joint[there] * np.log(joint[there] / independent[there])).sum()
-    return total
+    return shared_information(f, a) + shared_information(f, b)
+
+
+def feature_mutual_information(f, a, b):
+    strengths = [np.round(np.hypot(*np.gradient(x))).clip(max=255) for x in (f, a, b)]
+    entropies = [entropy(g) * np.log(2) for g in strengths]
+    pairs = zip(strengths[1:], entropies[1:], strict=True)
+    return sum(shared_information(strengths[0], g) / (entropies[0] + h) for g, h in pairs)
 
 
 def spatial_frequency(f):
@@ -136,7 +143,6 @@ def qabf_by_source(f, sources):
 
 
 def all_metrics(f, a, b):
-    """Every metric that has an independent version here."""
     vif, vif_local = vif_by_source(f, (a, b))
     by_source, qabf = qabf_by_source(f, (a, b))
     black = (a == 0) & (b == 0)
@@ -154,6 +160,7 @@ def all_metrics(f, a, b):
         "MS-SSIM": ms_ssim(f, a) + ms_ssim(f, b),
         "CC": (correlation(f, a) + correlation(f, b)) / 2,
         "PSNR": psnr(f, a, b),
+        "FMI": feature_mutual_information(f, a, b),
         "VIFmin": vif.min(),
         "Qabf_min": by_source.min(),
         "VIFlocal": vif_local,

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import nibabel
 import numpy as np
 import pytest
-from PIL import Image
 from scripts.data.datalist import fusion_datalist
 from scripts.metrics.loss_map import loss_maps
 from scripts.transforms.pairs import LoadSourced
 from scripts.utils.filters import filter_same, gaussian_kernel
 from sklearn.metrics import roc_auc_score
 
-from mmif_amin.cli import main
 from mmif_amin.fuser import load
-from tests.conftest import BUNDLE, make_pair, write_gray
+from tests.conftest import BUNDLE
 
 STRUCTURE = 0.05**2  # variance of a window, squared fraction of white: only where there was something can it be erased
 
@@ -37,12 +34,12 @@ def planted(fuser, pair: np.ndarray, source: int, seed: int) -> tuple[np.ndarray
     height, width = pair.shape[1:]
     structured = blurred(pair[source] ** 2, 2.5) - blurred(pair[source], 2.5) ** 2 > STRUCTURE
     y, x = np.mgrid[:height, :width]
-    centres = np.argwhere(structured)
-    cy, cx = centres[np.random.default_rng(seed).integers(len(centres))]
+    centers = np.argwhere(structured)
+    cy, cx = centers[np.random.default_rng(seed).integers(len(centers))]
     disk = np.hypot(y - cy, x - cx) < 0.07 * (height + width)
     erased = pair.copy()
     erased[source] = np.where(disk, blurred(pair[source], 12.0), pair[source])
-    after, before = (loss_maps(fuser.run(p[:1], p[1:]), pair[:1], pair[1:])[0][:, 0] for p in (erased, pair))
+    after, before = (loss_maps(fuser.fuse_stack(p[:1], p[1:]), pair[:1], pair[1:])[0][:, 0] for p in (erased, pair))
     return after, before, disk, structured
 
 
@@ -104,27 +101,6 @@ def test_flat_places_lose_nothing():
     maps, lost = loss_maps(np.zeros((1, 64, 64)), flat, flat)
     assert maps.max() < 1e-6
     assert lost == [0, 0]
-
-
-def test_fuse_writes_picture_and_summary(tmp_path):
-    import json
-
-    a, b = make_pair((64, 61))[0].numpy()
-    paths = write_gray(tmp_path / "a.png", a), write_gray(tmp_path / "b.png", b)
-    assert main(["fuse", *map(str, paths), "-o", str(tmp_path / "f.png"), "--loss-map"]) == 0
-    facts = json.loads((tmp_path / "f_loss.json").read_text())
-    assert set(facts) == {"fused", "lost_of_source_a", "lost_of_source_b"}
-    assert np.asarray(Image.open(tmp_path / "f_loss.png")).std() > 10
-
-
-def test_fuse_writes_maps_of_volumes(tmp_path):
-    sample, out = BUNDLE / "sample_data", tmp_path / "out"
-    words = ["fuse", sample / "t1.nii.gz", sample / "ct.nii.gz", "-o", out, "--loss-map"]
-    assert main([str(word) for word in words]) == 0
-    fused, lost = nibabel.load(out / "fused.nii.gz"), nibabel.load(out / "loss_a.nii.gz")
-    assert lost.shape == fused.shape
-    assert np.allclose(lost.affine, fused.affine)
-    assert 0 <= lost.get_fdata().min() <= lost.get_fdata().max() <= 1
 
 
 def test_sizes_are_checked():

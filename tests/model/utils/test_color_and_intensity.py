@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from scripts.utils.color import colorize, is_gray, luminance
-from scripts.utils.intensity import intensity_window, normalize_intensity, otsu_threshold
+from scripts.utils.checks import InputError
+from scripts.utils.color import apply_colormap, colorize, colormap_table, is_gray, luminance
+from scripts.utils.enums import ColorMap
+from scripts.utils.intensity import check_finite, intensity_window, normalize_intensity, otsu_threshold
 
 from tests.conftest import BUNDLE
 
@@ -52,8 +54,15 @@ def test_black_and_white_stay():
         assert np.abs(colorize(fused, rgb) - level).max() < 1e-6
 
 
-def test_pet_colour_table_survives(shared_harvard):
-    """The 128 colours of the Harvard PET images keep their own colour at their own luminance."""
+@pytest.mark.parametrize("name", list(ColorMap))
+def test_colormaps_survive(name):
+    """Each color of a map keeps its own color at its own luminance."""
+    rgb = colormap_table(name).T.reshape(3, 1, 256)
+    assert np.abs(colorize(luminance(rgb), rgb) - rgb).max() < 1e-5
+
+
+def test_pet_color_table_survives(shared_harvard):
+    """The same for the 128 colors of the Harvard PET images."""
     table = np.array(json.loads((shared_harvard / "color_maps.json").read_text())["pet_fdg_lut_128"], dtype=np.float32)
     rgb = (table / 255).T.reshape(3, 1, 128)
     assert np.abs(colorize(luminance(rgb), rgb) - rgb).max() < 1e-5
@@ -64,6 +73,28 @@ def test_sizes_are_checked():
         colorize(np.zeros((1, 4, 4)), np.zeros((3, 4, 5)))
     with pytest.raises(ValueError, match=r"\(3, H, W\)"):
         luminance(np.zeros((1, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("name", "colors"),
+    [
+        pytest.param("hot", {0: (0.0416, 0, 0), 255: (1, 1, 1)}, id="hot"),
+        pytest.param("inferno", {0: (0.0015, 0.0005, 0.0139), 255: (0.9884, 0.9984, 0.6449)}, id="inferno"),
+        pytest.param("pet-rainbow", {0: (0, 0, 0), 255: (1, 1, 1)}, id="pet-rainbow"),
+    ],
+)
+def test_colormap_tables(name, colors):
+    """Ends of matplotlib's tables (_cm.py, _cm_listed.py) and of DICOM's PET palette (PS3.6, table B.1.1)."""
+    table = colormap_table(name)
+    assert table.shape == (256, 3)
+    for level, color in colors.items():
+        assert np.abs(table[level] - color).max() < 1e-4
+    assert np.abs(apply_colormap(np.array([[0.0, 1.0]]), name) - table[[0, 255]].T[:, None]).max() == 0
+
+
+def test_unknown_colormap():
+    with pytest.raises(ValueError, match="jet"):
+        colormap_table("jet")
 
 
 def test_is_gray():
@@ -99,13 +130,13 @@ def test_dark_tissue_is_not_taken_for_noise():
     assert low < 100 + 0.06 * (high - 100)
 
 
-def test_otsu_threshold_parts_two_classes():
+def test_otsu_threshold_splits_two_classes():
     """scikit-image's value for the same two normal classes."""
     from skimage.filters import threshold_otsu
 
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(10, 3, 5000), rng.normal(60, 9, 2000)])
-    assert otsu_threshold(values) == pytest.approx(threshold_otsu(values), abs=0.5)
+    assert otsu_threshold(values) == pytest.approx(threshold_otsu(values), abs=1e-9)
 
 
 def test_pet_starts_at_zero():
@@ -132,6 +163,17 @@ def test_range_does_not_depend_on_the_scanners_unit():
 def test_unknown_modality():
     with pytest.raises(ValueError, match="XRAY"):
         normalize_intensity(np.zeros(3), "XRAY")
+
+
+def test_unknown_window():
+    with pytest.raises(ValueError, match="liver"):
+        intensity_window(np.zeros(3), "CT", "liver")
+
+
+def test_values_that_are_not_finite():
+    check_finite("v.nii", np.zeros(3))
+    with pytest.raises(InputError, match=r"v.nii: expected finite values, 2 of 3 are NaN or infinite"):
+        check_finite("v.nii", np.array([np.nan, 0, -np.inf]))
 
 
 def test_sample_volumes_have_black_outsides():

@@ -28,3 +28,20 @@ def test_same_keeps_size_and_constants():
 def test_too_small():
     with pytest.raises(ValueError, match="at least 7 pixels on each side, got 5"):
         filter_valid(torch.zeros(5, 9), box_kernel(7))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_twice_differentiable(stride):
+    image = torch.rand(1, 7, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def filtered(x):
+        return filter_valid(x.square(), gaussian_kernel(3, 0.6), stride=stride)
+
+    assert torch.autograd.gradcheck(filtered, image)
+    assert torch.autograd.gradgradcheck(filtered, image)
+
+
+@pytest.mark.parametrize("kernel", [gaussian_kernel(17, 3.4), box_kernel(7)], ids=["gaussian", "box"])
+def test_kernels_are_symmetric_and_sum_to_one(kernel):
+    assert sum(kernel) == pytest.approx(1, abs=1e-12)
+    assert kernel == pytest.approx(kernel[::-1], abs=1e-15)

@@ -1,0 +1,58 @@
+"""The methods of the benchmark: this network, folders of fused images, classical rules and degenerate probes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from ..fuser import load
+from ..scripts.classical.probes import PROBES
+from ..scripts.classical.rules import AVERAGE, FUSION_RULES
+from ..scripts.utils.checks import InputError
+from .folders import read_fused
+
+__all__ = ["OURS", "Method", "benchmark_methods"]
+
+OURS = "MMIF-AMIN"
+
+# From a pair (1, 2, H, W) and its entry in the data list to the fused image (1, 1, H, W).
+Method = Callable[[torch.Tensor, dict], torch.Tensor]
+
+
+def benchmark_methods(
+    folders: Mapping[str, Path], weights: str | os.PathLike | None, classical: bool
+) -> dict[str, Method]:
+    """Name each method and make it callable, this network first and the probes last.
+
+    Args:
+        folders: name to folder of fused images.
+        weights: of this network. None: the shipped ones.
+        classical: take all classical rules; else the average alone.
+
+    Raises:
+        InputError: When a name of ``folders`` is one of the benchmark's own.
+    """
+    taken = {OURS, *FUSION_RULES, *PROBES} & set(folders)
+    if taken:
+        raise InputError(f"--method {sorted(taken)[0]}=...: this name is the benchmark's own. Choose another one.")
+    rules = {**(FUSION_RULES if classical else {AVERAGE: FUSION_RULES[AVERAGE]}), **PROBES}
+    methods: dict[str, Method] = {OURS: _network(weights)}
+    methods.update({name: _from_folder(folder) for name, folder in folders.items()})
+    methods.update({name: _from_rule(rule) for name, rule in rules.items()})
+    return methods
+
+
+def _network(weights: str | os.PathLike | None) -> Method:
+    fuser = load(weights)
+    return lambda image, item: torch.from_numpy(fuser.fuse_stack(image[:, 0].numpy(), image[:, 1].numpy()))[:, None]
+
+
+def _from_folder(folder: Path) -> Method:
+    return lambda image, item: read_fused(folder, item, image.shape[2:])[None]
+
+
+def _from_rule(rule: Callable[[torch.Tensor], torch.Tensor]) -> Method:
+    return lambda image, item: rule(image)
