@@ -1,3 +1,5 @@
+"""A training on two processes."""
+
 from __future__ import annotations
 
 import csv

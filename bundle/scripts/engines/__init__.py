@@ -1,1 +1,1 @@
-"""The trainer of the fusion network and its adaptive loss."""
+"""Engines: :class:`~.fusion_trainer.FusionTrainer`, which trains the fusion network and has its loss taught."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from ..losses.adaptive import FixedFusionLoss
+from ..data.datalist import spread_over_tasks
+from ..losses.base import FusionLoss
 from ..utils.color import colorize
 from ..utils.contact_sheet import write_contact_sheet
 from ..utils.enums import SourceKeys
+
+if TYPE_CHECKING:
+    from .tracking import FusionTrackingHandler
 
 __all__ = ["FusionExamplesHandler"]
 
@@ -26,20 +29,20 @@ class FusionExamplesHandler:
         output_dir: folder; of the sheets: ``examples/epoch_0001.png`` ..., without a trainer ``examples/sheet.png``.
         loss: the fusion loss, whose shares are shown as maps (white: source A alone). Defaults to None: no maps.
         examples: pairs a task. Defaults to 2.
-        log_artifact: called with the path of each sheet, e.g. to log it to MLflow. Defaults to None.
+        tracking: the MLflow handler that each sheet is logged to. Defaults to None: none.
     """
 
     def __init__(
         self,
         output_dir: str | os.PathLike,
-        loss: FixedFusionLoss | None = None,
+        loss: FusionLoss | None = None,
         examples: int = 2,
-        log_artifact: Callable[[str], object] | None = None,
+        tracking: FusionTrackingHandler | None = None,
     ) -> None:
         self.folder = Path(output_dir) / "examples"
         self.loss = loss
         self.examples = examples
-        self.log_artifact = log_artifact
+        self.tracking = tracking
         self._rows: list[list[np.ndarray]] = []
         self._names: list[str] = []
         self._chosen: set[tuple[str, str]] = set()
@@ -59,36 +62,35 @@ class FusionExamplesHandler:
             fused, color = output["pred"].detach().float().cpu().numpy(), np.asarray(item["color"].cpu())
             pictures = [image[:1].numpy(), color, fused, colorize(fused, color)]
             if self.loss is not None:
-                pictures.extend(self._maps(image))
+                pictures.extend(self._maps(self.loss, image))
             self._rows.append(pictures)
             self._names.append(f"{task} {name}")
 
     def _choose(self, engine: Any) -> set[tuple[str, str]]:
-        """Names of the pairs to show, evenly spread over each task."""
+        """Task and name of the pairs to show."""
         if not self._chosen:
-            by_task: dict[str, list[str]] = {}
-            for item in engine.data_loader.dataset.data:
-                by_task.setdefault(item[SourceKeys.TASK.value], []).append(item[SourceKeys.NAME.value])
-            for task, names in by_task.items():
-                count = min(self.examples, len(names))
-                self._chosen.update((task, names[(2 * k + 1) * len(names) // (2 * count)]) for k in range(count))
+            items = engine.data_loader.dataset.data
+            chosen = [items[index] for index in spread_over_tasks(items, self.examples)]
+            self._chosen = {(item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in chosen}
         return self._chosen
 
-    def _maps(self, image: torch.Tensor) -> list[np.ndarray]:
+    @staticmethod
+    def _maps(loss: FusionLoss, image: torch.Tensor) -> list[np.ndarray]:
+        """Shares of source A in intensity and in structure, (1, H, W) each, H and W even."""
         even = image[None, :, : image.shape[1] // 2 * 2, : image.shape[2] // 2 * 2]
-        device = next((p.device for p in self.loss.parameters()), even.device) if self.loss is not None else even.device
+        device = next((p.device for p in loss.parameters()), even.device)
         with torch.no_grad():
-            weights = self.loss.propose(even.to(device))  # type: ignore[union-attr]
+            weights = loss.propose(even.to(device))
         return [weights.intensity[0, :1].cpu().numpy(), weights.structure[0, :1].cpu().numpy()]
 
     def write(self, engine: Engine) -> None:
         """Write the sheet."""
         epoch = getattr(engine.state, "trainer_epoch", None)
         name = "sheet.png" if epoch is None else f"epoch_{epoch:04d}.png"
-        columns = ["source A", "source B", "fused", "fused, colour of B"]
+        columns = ["source A", "source B", "fused", "fused, color of B"]
         if self.loss is not None:
             columns += ["share of A, intensity", "share of A, structure"]
         path = write_contact_sheet(self.folder / name, self._rows, columns, self._names)
         self._rows, self._names = [], []
-        if self.log_artifact is not None:
-            self.log_artifact(str(path))
+        if self.tracking is not None:
+            self.tracking.log_artifact(path, "examples")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from monai.utils import optional_import
 
 from ..utils.enums import SourceKeys
 from ..utils.files import write_atomically
-
-matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
+from .figures import new_figure
 
 __all__ = ["LossSummaryHandler"]
 
@@ -34,7 +32,7 @@ class LossSummaryHandler:
         self.csv_path = Path(output_dir) / "loss_weights.csv"
         self.figure_path = Path(output_dir) / "loss_weights.png"
         self._sums: dict[str, float] = defaultdict(float)
-        self._counts: dict[str, int] = defaultdict(int)
+        self._counts: Counter[str] = Counter()
 
     def attach(self, engine: Engine) -> None:
         """Attach to a FusionTrainer."""
@@ -52,7 +50,7 @@ class LossSummaryHandler:
         }
         for name, value in values.items():
             self._sums[name] += value
-            self._counts[name] += 1
+        self._counts.update(values.keys())
 
     def store(self, engine: Engine) -> None:
         """Store the epoch's means."""
@@ -84,7 +82,7 @@ class LossSummaryHandler:
         by_task = sorted({n.partition("/")[0] for n in rows[-1] if n.startswith("weight_")})
         groups = [("term/", "terms"), ("share/", "shares of source A"), ("outer/", "outer level")]
         groups += [(f"{group}/", group.replace("_", "s of the terms, ")) for group in by_task or ["weight"]]
-        figure = matplotlib_figure.Figure(figsize=(18, 4 * math.ceil(len(groups) / 3)), layout="constrained")
+        figure = new_figure(figsize=(18, 4 * math.ceil(len(groups) / 3)))
         axes = figure.subplots(math.ceil(len(groups) / 3), 3)
         for axis, (prefix, title) in zip(axes.flat, groups, strict=False):
             for name in [n for n in rows[-1] if n.startswith(prefix)]:

@@ -18,26 +18,26 @@ from ..utils.files import write_atomically
 
 __all__ = ["ResumeHandler"]
 
+COUNTERS = ("epoch", "iteration")  # of the engine's state
+
 
 class ResumeHandler:
     """Saves all that a training needs after each epoch, in one file, and loads it when the training starts again.
 
     All random numbers of an epoch come from ``1000 * seed + epoch``, so they do not depend on where the run was
     interrupted. The file is written under another name and renamed: a kill in the middle of writing leaves the last
-    epoch's file.
-
-    MONAI's ``CheckpointSaver`` does not do it because it neither writes atomically nor seeds epochs.
+    epoch's file. MONAI's ``CheckpointSaver`` neither writes so nor seeds epochs.
 
     Args:
         path: the file, e.g. ``last.pt``.
         objects: name to object with ``state_dict`` and ``load_state_dict``: networks (of a DistributedDataParallel,
-            what it wraps), loss, optimizers, schedulers.
+            what it wraps), loss, optimizers, schedulers. What is None, such as a disabled teacher, is left out.
         dataset: the training set, whose random transforms are seeded. Defaults to None.
         seed: seed of the run. Defaults to 0.
         save: whether this process writes the file. Defaults to True.
 
     Raises:
-        InputError: When the file is damaged, or is of another architecture or configuration.
+        InputError: When the training starts and the file is damaged, or is of another architecture or configuration.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ResumeHandler:
         save: bool = True,
     ) -> None:
         self.path = Path(path)
-        self.objects = {name: getattr(item, "module", item) for name, item in objects.items()}
+        self.objects = {name: getattr(item, "module", item) for name, item in objects.items() if item is not None}
         self.dataset = dataset
         self.seed = seed
         self.save = save
@@ -65,15 +65,26 @@ class ResumeHandler:
         if self.path.is_file():
             try:
                 state = torch.load(self.path, map_location="cpu", weights_only=True)
-                for name, item in self.objects.items():
-                    item.load_state_dict(state[name])
+                self._load_objects(state)
             except Exception as error:  # torch raises many types for damaged files
                 raise InputError(
                     f"{self.path}: cannot resume from it: {first_line(error)} "
                     "Use the config it was made with, or remove it to start anew."
                 ) from error
-            engine.state.epoch = state["epoch"]
-            engine.state.iteration = state["iteration"]
+            for name in COUNTERS:
+                setattr(engine.state, name, state[name])
+
+    def _load_objects(self, state: Mapping[str, Any]) -> None:
+        """Load each object's part of the file.
+
+        Raises:
+            ValueError: When the file holds other parts.
+        """
+        held = set(state) - set(COUNTERS)
+        if held != set(self.objects):
+            raise ValueError(f"It must hold {', '.join(sorted(self.objects))}, got {', '.join(sorted(held))}.")
+        for name, item in self.objects.items():
+            item.load_state_dict(state[name])
 
     def set_seed(self, engine: Engine) -> None:
         """Seed the epoch."""
@@ -91,5 +102,5 @@ class ResumeHandler:
         if not self.save:
             return
         state = {name: item.state_dict() for name, item in self.objects.items()}
-        state.update(epoch=engine.state.epoch, iteration=engine.state.iteration)
+        state.update({name: getattr(engine.state, name) for name in COUNTERS})
         write_atomically(self.path, lambda path: torch.save(state, path))

@@ -1,36 +1,43 @@
-"""Writing a fused study: volumes, transform, DICOM, what was lost, and a report, all or nothing."""
+"""Writing a fused study, all of it or nothing: volumes, transform, DICOM, loss maps and the report."""
 
 from __future__ import annotations
 
-import json
 import os
-import resource
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
 
 from ..data.nifti import write_nifti
+from ..data.study_report import (
+    REPORT_NAME,
+    GridReport,
+    LossReport,
+    NetworkReport,
+    RegistrationReport,
+    SourceReport,
+    SourcesReport,
+    StudyReport,
+)
 from ..dicom.write import write_dicom_series
+from ..inferers.runtimes import OnnxNetwork
 from ..inferers.slices import best_axis
 from ..metrics.loss_map import loss_maps
-from ..metrics.suite import FusionMetricSuite
-from ..metrics.vif import MIN_SIZE
-from ..transforms.registration.transform import Registration
+from ..metrics.suite import METRICS_MIN_SIZE, FusionMetricSuite
 from ..utils.checks import InputError
-from ..utils.enums import SourceKeys
-from ..utils.files import check_writable, is_nifti
+from ..utils.enums import ColorMap, Modality, Precision, Runtime, SourceKeys, StudyKeys
+from ..utils.files import check_writable, is_nifti, write_folder_atomically
+from ..utils.memory import PeakMemory
+from ..utils.metadata import bundle_metadata
 
 __all__ = ["StudyWriter"]
 
 MEASURED_SLICES = 64  # metrics look at so many slices at most, evenly spaced
-NOTICE = "Research use only, not for diagnosis."
 
 
 class StudyWriter:
@@ -38,18 +45,15 @@ class StudyWriter:
 
     Into a folder: ``fused.nii.gz`` (float32 in [0, 1]), ``fused_color.nii.gz`` (RGB, with PET and SPECT),
     ``source_a.nii.gz``, ``source_b.nii.gz`` and, where it was registered, ``source_b_unregistered.nii.gz`` (on the
-    fusion grid, in their units), ``registration.tfm``, ``report.json``, and if asked for ``loss_a.nii.gz``,
-    ``loss_b.nii.gz``, ``dicom/`` and, with colours, ``dicom_color/``. No file says who the patient is but the DICOM,
-    which must.
+    fusion grid, in their units), ``registration.tfm``, ``report.json`` (:class:`StudyReport`), and if asked for
+    ``loss_a.nii.gz``, ``loss_b.nii.gz``, ``dicom/`` and, with colors, ``dicom_color/``. Only the DICOM files say who
+    the patient is, because they must.
 
     Args:
         output: a new or empty folder; or a name ending in .nii or .nii.gz for the fused volume alone.
-        version: of the bundle, for the report.
         dicom: also write DICOM series; source A must be DICOM. Defaults to False.
         loss_map: also map what the fused volume does not hold of each source. Defaults to False.
-        colormap: the one of the colours, for the report. Defaults to ``"hot"``.
-        runtime: what ran the network, for the report. Defaults to ``"torch"``.
-        precision: of the network, for the report. Defaults to ``"float32"``.
+        settings: options of the fusion, for the report; None is written as ``default``. Defaults to none.
 
     Raises:
         InputError: When ``output`` is not empty, cannot be written, or DICOM is asked for without DICOM sources;
@@ -59,28 +63,26 @@ class StudyWriter:
     def __init__(
         self,
         output: str | os.PathLike,
-        version: str,
         dicom: bool = False,
         loss_map: bool = False,
-        colormap: str = "hot",
-        runtime: str = "torch",
-        precision: str = "float32",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.output = Path(output)
-        self.version = version
+        self.settings = {name: "default" if value is None else str(value) for name, value in (settings or {}).items()}
         self.dicom = dicom
         self.loss_map = loss_map
-        self.colormap = str(colormap)
-        self.network = {"runtime": str(runtime), "precision": str(precision)}
+        self.memory = PeakMemory()
         self.began = time.perf_counter()
 
     def attach(self, engine: Engine) -> None:
         """Check the output before the run and write after each study."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
 
     def start(self, engine: Engine) -> None:
-        """Check that the output can be written."""
+        """Check that the output can be written, and begin to measure time and memory."""
+        self.memory.start()
         self.began = time.perf_counter()
         check_writable(self.output)
         alone = is_nifti(self.output)
@@ -93,112 +95,128 @@ class StudyWriter:
                 f"{self.output}: expected a new or empty folder, there is something. Choose another output."
             )
 
+    def fail(self, engine: Engine, error: BaseException) -> None:
+        """Stop measuring; the error goes on."""
+        self.memory.stop()
+        raise error
+
     def __call__(self, engine: Engine) -> None:
         """Write one study."""
-        batch, output = engine.state.batch, engine.state.output
-        study: dict[str, Any] = {**batch, **output}  # type: ignore[dict-item]
-        fused, image = (study[key].cpu() for key in ("pred", "image"))
-        affine = study[SourceKeys.SOURCE_A.value].affine.numpy()
+        study: dict[str, Any] = {**engine.state.batch, **engine.state.output}  # type: ignore[dict-item]
+        fused, image = (study[key].cpu().numpy()[0] for key in (CommonKeys.PRED, CommonKeys.IMAGE))
+        affine = study[SourceKeys.SOURCE_A].affine.numpy()
         if is_nifti(self.output):
-            write_nifti(self.output, fused[0].numpy(), affine)
+            write_nifti(self.output, fused, affine)
+            self.memory.stop()
             return
-        if self.dicom and not study["source_a_file"].headers:
+        if self.dicom and not study[StudyKeys.SOURCE_A_FILE].headers:
             raise InputError("DICOM output: expected DICOM as source A, got NIfTI. Leave out --dicom.")
-        self._in_one_go(lambda folder: self._write(folder, study, fused[0, 0].numpy(), image[0].numpy(), affine))
 
-    def _in_one_go(self, write: Callable[[Path], None]) -> None:
-        """Write into a folder beside the output and rename it."""
-        try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{self.output.name}-", dir=self.output.parent))
-        except OSError as error:
-            raise InputError(f"{self.output}: cannot write there: {error.strerror}. Choose another output.") from error
-        try:
-            write(temporary)
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o777 & ~mask)
-            if self.output.is_dir():
-                self.output.rmdir()
-            temporary.rename(self.output)
-        except OSError as error:
-            raise InputError(f"{self.output}: could not be written: {error}. Nothing was left there.") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        def write(folder: Path) -> None:
+            _write_volumes(folder, study, fused, affine)
+            lost = _write_loss(folder, fused[0], image, affine) if self.loss_map else None
+            if self.dicom:
+                _write_dicom(folder, study, fused[0], affine)
+            self._report(engine, study, fused[0], image, affine, lost).write(folder / REPORT_NAME)
 
-    def _write(
-        self, folder: Path, study: Mapping[str, Any], fused: np.ndarray, image: np.ndarray, affine: np.ndarray
-    ) -> None:
-        write_nifti(folder / "fused.nii.gz", fused[None], affine)
-        color = study.get("pred_color")
-        if color is not None:
-            write_nifti(folder / "fused_color.nii.gz", color.numpy(), affine)
-        for key in ("source_a", "source_b", "source_b_unregistered"):
-            if study.get(key) is not None:
-                write_nifti(folder / f"{key}.nii.gz", study[key].numpy(), affine)
-        registration: Registration | None = study.get("source_b_registration")
-        if registration is not None:
-            registration.write(folder / "registration.tfm")
-        lost = self._write_loss(folder, fused, image, affine) if self.loss_map else None
-        if self.dicom:
-            files = [study["source_a_file"], study["source_b_file"]]
-            write_dicom_series(folder / "dicom", fused, affine, files[0], files)
-            if color is not None:
-                rgb = color.numpy()
-                write_dicom_series(folder / "dicom_color", fused, affine, files[0], files, rgb=rgb)
-        report = {
-            "notice": NOTICE,
-            "version": self.version,
-            "network": self.network,
-            "task": study[SourceKeys.TASK.value],
-            "grid": {
-                "shape": list(fused.shape),
-                "spacing": np.linalg.norm(affine[:3, :3], axis=0).round(6).tolist(),
-                "affine": affine.tolist(),
-            },
-            "sources": {letter: self._source(study, f"source_{letter}") for letter in "ab"},
-            "colormap": self.colormap if color is not None else None,
-            "registration": registration.to_dict() if registration else None,
-            "metrics": self._metrics(fused, image, affine),
-            "loss": lost,
-            "seconds": round(time.perf_counter() - self.began, 2),
-            "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        }
-        (folder / "report.json").write_text(json.dumps(report, indent=4) + "\n")
+        write_folder_atomically(self.output, write)
 
-    @staticmethod
-    def _source(study: Mapping[str, Any], key: str) -> dict[str, Any]:
-        file = study[f"{key}_file"]
-        return {
-            "modality": study[key].meta["modality"],
-            "unit": file.unit,
-            "window": list(study[f"{key}_window"]),
-            "notes": list(file.notes),
-        }
+    def _report(
+        self,
+        engine: Engine,
+        study: Mapping[str, Any],
+        fused: np.ndarray,
+        image: np.ndarray,
+        affine: np.ndarray,
+        lost: LossReport | None,
+    ) -> StudyReport:
+        registration = study.get(StudyKeys.SOURCE_B_REGISTRATION)
+        color = study.get(StudyKeys.PRED_COLOR)
+        metrics = _metrics(fused, image, affine)
+        return StudyReport(
+            version=bundle_metadata()["version"],
+            network=_network(engine.network),  # type: ignore[attr-defined]
+            settings=self.settings,
+            task=study[SourceKeys.TASK],
+            grid=GridReport(
+                shape=fused.shape,  # type: ignore[arg-type]
+                spacing=tuple(np.linalg.norm(affine[:3, :3], axis=0).round(6).tolist()),
+                affine=tuple(map(tuple, affine.tolist())),  # type: ignore[arg-type]
+            ),
+            sources=SourcesReport(a=_source(study, SourceKeys.SOURCE_A), b=_source(study, SourceKeys.SOURCE_B)),
+            colormap=None if color is None else ColorMap(color.meta["colormap"]),
+            registration=RegistrationReport.from_dict(registration.to_dict()) if registration else None,
+            metrics=metrics,
+            loss=lost,
+            seconds=round(time.perf_counter() - self.began, 2),
+            peak_memory_gb=round(self.memory.stop() / 2**30, 2),
+        )
 
-    def _slices(self, *volumes: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The volumes as stacks of the slices that were fused."""
-        axis = best_axis(volumes[0].shape, affine)
-        return tuple(np.moveaxis(volume, axis, 0) for volume in volumes)
 
-    def _write_loss(self, folder: Path, fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> dict[str, float]:
-        maps, lost = loss_maps(*self._slices(fused, *image, affine=affine))
-        axis = best_axis(fused.shape, affine)
-        for letter, volume in zip("ab", maps, strict=True):
-            write_nifti(folder / f"loss_{letter}.nii.gz", np.moveaxis(volume, 0, axis)[None], affine)
-        return dict(zip("ab", lost, strict=True))
+def _network(network: torch.nn.Module) -> NetworkReport:
+    """What the network is in fact, whatever was asked for."""
+    kinds = ((OnnxNetwork, Runtime.ONNX), (torch.jit.ScriptModule, Runtime.TORCHSCRIPT), (object, Runtime.TORCH))
+    runtime = next(runtime for kind, runtime in kinds if isinstance(network, kind))
+    reduced = any(parameter.dtype == torch.bfloat16 for parameter in network.parameters())
+    return NetworkReport(runtime=runtime, precision=Precision.BFLOAT16 if reduced else Precision.FLOAT32)
 
-    def _metrics(self, fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> dict[str, float]:
-        """Means over slices that show both sources; none where they are too small for VIF."""
-        stacks = self._slices(fused, *image, affine=affine)
-        if min(stacks[0].shape[1:]) < MIN_SIZE:
-            return {}
-        shown = [k for k in range(len(stacks[0])) if min(stacks[1][k].max(), stacks[2][k].max()) > 0]
-        chosen = shown[:: 1 + (len(shown) - 1) // MEASURED_SLICES] if shown else []
-        if not chosen:
-            return {}
-        suite = FusionMetricSuite()
-        for k in chosen:
-            planes = torch.from_numpy(np.stack([stack[k] for stack in stacks]))[:, None, None]
-            suite(planes[0], planes[1:, 0].transpose(0, 1))
-        return suite.aggregate()
+
+def _source(study: Mapping[str, Any], key: str) -> SourceReport:
+    file = study[StudyKeys.file(key)]
+    low, high = study[StudyKeys.window(key)]
+    return SourceReport(
+        modality=Modality(study[key].meta["modality"]),
+        unit=file.unit,
+        window=(float(low), float(high)),
+        notes=tuple(file.notes),
+    )
+
+
+def _write_volumes(folder: Path, study: Mapping[str, Any], fused: np.ndarray, affine: np.ndarray) -> None:
+    """Write the fused volume, in gray and in color, the sources and the transform between them."""
+    write_nifti(folder / "fused.nii.gz", fused, affine)
+    if study.get(StudyKeys.PRED_COLOR) is not None:
+        write_nifti(folder / "fused_color.nii.gz", study[StudyKeys.PRED_COLOR].numpy(), affine)
+    for key in (SourceKeys.SOURCE_A, SourceKeys.SOURCE_B, StudyKeys.SOURCE_B_UNREGISTERED):
+        if study.get(key) is not None:
+            write_nifti(folder / f"{key}.nii.gz", study[key].numpy(), affine)
+    if study.get(StudyKeys.SOURCE_B_REGISTRATION) is not None:
+        study[StudyKeys.SOURCE_B_REGISTRATION].write(folder / "registration.tfm")
+
+
+def _write_dicom(folder: Path, study: Mapping[str, Any], fused: np.ndarray, affine: np.ndarray) -> None:
+    files = [study[StudyKeys.SOURCE_A_FILE], study[StudyKeys.SOURCE_B_FILE]]
+    write_dicom_series(folder / "dicom", fused, affine, files[0], files)
+    color = study.get(StudyKeys.PRED_COLOR)
+    if color is not None:
+        write_dicom_series(folder / "dicom_color", fused, affine, files[0], files, rgb=color.numpy())
+
+
+def _slices(*volumes: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The volumes as stacks of the slices that were fused."""
+    axis = best_axis(volumes[0].shape, affine)
+    return tuple(np.moveaxis(volume, axis, 0) for volume in volumes)
+
+
+def _write_loss(folder: Path, fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> LossReport:
+    maps, lost = loss_maps(*_slices(fused, *image, affine=affine))
+    axis = best_axis(fused.shape, affine)
+    for letter, volume in zip("ab", maps, strict=True):
+        write_nifti(folder / f"loss_{letter}.nii.gz", np.moveaxis(volume, 0, axis)[None], affine)
+    return LossReport(a=lost[0], b=lost[1])
+
+
+def _metrics(fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> dict[str, float]:
+    """Means over slices that show both sources; none where they are too small for the metrics."""
+    stacks = _slices(fused, *image, affine=affine)
+    if min(stacks[0].shape[1:]) < METRICS_MIN_SIZE:
+        return {}
+    shown = [k for k in range(len(stacks[0])) if min(stacks[1][k].max(), stacks[2][k].max()) > 0]
+    chosen = shown[:: 1 + (len(shown) - 1) // MEASURED_SLICES] if shown else []
+    if not chosen:
+        return {}
+    suite = FusionMetricSuite()
+    for k in chosen:
+        planes = torch.from_numpy(np.stack([stack[k] for stack in stacks]))[:, None, None]
+        suite(planes[0], planes[1:, 0].transpose(0, 1))
+    return suite.aggregate()

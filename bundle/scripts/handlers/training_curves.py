@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from monai.utils import optional_import
 
 from ..utils.files import write_atomically
-
-matplotlib_figure, _ = optional_import("matplotlib.figure", descriptor="{}: install it with `pip install matplotlib`.")
+from .figures import new_figure
 
 __all__ = ["TrainingCurvesHandler", "write_training_curves"]
 
@@ -72,7 +70,7 @@ def write_training_curves(histories: Mapping[str, Points], path: str | os.PathLi
     panels = {"training loss": {"loss": "all tasks"}}
     panels["validation score"] = {**{f"val/{task}/score": task for task in tasks}, "val/score": "all tasks"}
     panels |= {f"validation {metric}": {f"val/{task}/{metric}": task for task in tasks} for metric in BY_TASK}
-    figure = matplotlib_figure.Figure(figsize=(12, 6.8), layout="constrained")
+    figure = new_figure(figsize=(12, 6.8))
     axes = figure.subplots(2, 3).flat
     for axis, (title, lines) in zip(axes, panels.items(), strict=True):
         for name in [name for name in lines if name in histories]:

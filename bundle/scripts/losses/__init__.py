@@ -1,1 +1,1 @@
-"""Losses: the adaptive one, the fixed one for the ablation, and the source-reconstruction error that teaches."""
+"""Losses: their base, the fixed and the adaptive one, the teachers of the adaptive one, and the terms of all."""

@@ -1,1 +1,1 @@
-"""The three networks: fusion (the one that ships), loss proposal and source reconstruction."""
+"""The three nets: fusion (the one that ships), loss proposal and source reconstruction; ``store`` names them."""

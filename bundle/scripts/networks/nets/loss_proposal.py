@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..blocks.dense import conv_type, start_at_zero
 from ..layers.space_to_depth import space_to_depth
+from ..utils import check_spatial_dims, start_at_zero
 
 __all__ = ["LossProposalNet"]
+
+SHARES = 2  # log-odds of the sources: in intensity, in structure
+NAMES = "_extra_state"  # torch's key for what get_extra_state returns
 
 
 class LossProposalNet(nn.Module):
@@ -16,12 +23,14 @@ class LossProposalNet(nn.Module):
 
     Every logit is bounded by a tanh and starts at zero, so the proposal starts at its anchor. A map is the sum of a
     local part, whose mean over the image is zero, and a global one: the proposal can choose places freely, but it
-    cannot drift to one source as a whole. With a local bound of 1.5 nearly all structure inside the brain was asked of
-    the PET and the edges of the MRI suffered (Qabf on PET-MRI .750 instead of .773).
+    cannot drift to one source as a whole.
+
+    The names of the terms are part of the state dict: weights that were trained for other terms, or for the same in
+    another order, are refused.
 
     Args:
         spatial_dims: 2 or 3.
-        num_terms: number of loss terms to weight. Defaults to 11.
+        terms: names of the loss terms to weight, in the order of the logits.
         channels: width. Defaults to 24.
         local_bound: largest local logit before the mean is taken off. Defaults to 0.5.
         global_bound: largest global logit of a source. Defaults to 0.3.
@@ -29,10 +38,10 @@ class LossProposalNet(nn.Module):
 
     Shape:
         image: (B, 2, *spatial), even sides. Returns ``maps``, (B, 2, *spatial): log-odds of source A against source B,
-            in intensity and in structure; and ``terms``, logits of shape (B, num_terms).
+            in intensity and in structure; and ``terms``, logits of shape (B, len(terms)).
 
     Raises:
-        ValueError: When ``spatial_dims`` is neither 2 nor 3.
+        ValueError: When ``spatial_dims`` is neither 2 nor 3, or weights of other terms are loaded.
 
     Reference: Bai et al., "ReFusion: learning image fusion from reconstruction with learnable loss via meta-learning",
     IJCV 2024, arXiv 2312.07943 (the idea of a proposed loss; the anchoring is ours).
@@ -41,14 +50,16 @@ class LossProposalNet(nn.Module):
     def __init__(
         self,
         spatial_dims: int,
-        num_terms: int = 11,
+        terms: Sequence[str],
         channels: int = 24,
         local_bound: float = 0.5,
         global_bound: float = 0.3,
         term_bound: float = 1.5,
     ) -> None:
         super().__init__()
-        conv = conv_type(spatial_dims)
+        check_spatial_dims(spatial_dims)
+        conv = Conv[Conv.CONV, spatial_dims]
+        self.terms = tuple(terms)
         self.local_bound = local_bound
         self.global_bound = global_bound
         self.term_bound = term_bound
@@ -61,10 +72,28 @@ class LossProposalNet(nn.Module):
             conv(channels, channels, 3, padding=4, dilation=4),
             nn.LeakyReLU(0.2),
         )
-        self.local_logits = conv(channels, 2, 3, padding=1)
-        self.global_logits = nn.Linear(channels, 2 + num_terms)
+        self.local_logits = conv(channels, SHARES, 3, padding=1)
+        self.global_logits = nn.Linear(channels, SHARES + len(self.terms))
         start_at_zero(self.local_logits)
         start_at_zero(self.global_logits)
+
+    def get_extra_state(self) -> dict[str, list[str]]:
+        """Return what the state dict holds beside the parameters: the names of the terms."""
+        return {"terms": list(self.terms)}
+
+    def set_extra_state(self, state: dict[str, list[str]]) -> None:
+        """Do nothing: the names have been compared before the first parameter was loaded."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load the parameters, if they are for the same terms in the same order."""
+        names = state_dict.get(prefix + NAMES, {}).get("terms")
+        if names != list(self.terms):
+            held = "no names of terms, as those of version 0.4.0 and older" if names is None else ", ".join(names)
+            raise ValueError(
+                f"The weights of the loss proposal must be for the terms {', '.join(self.terms)}, in this order, got "
+                f"{held}. Train the proposal anew, or build the network with the terms of its weights."
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Propose the logits."""
@@ -74,5 +103,5 @@ class LossProposalNet(nn.Module):
         spatial = list(range(2, local.dim()))
         local = self.local_bound * torch.tanh(local - local.mean(dim=spatial, keepdim=True))
         overall = torch.tanh(self.global_logits(features.flatten(2).mean(dim=2)))
-        shares = self.global_bound * overall[:, :2].reshape([-1, 2] + [1] * len(spatial))
-        return local - local.mean(dim=spatial, keepdim=True) + shares, self.term_bound * overall[:, 2:]
+        shares = self.global_bound * overall[:, :SHARES].reshape([-1, SHARES] + [1] * len(spatial))
+        return local - local.mean(dim=spatial, keepdim=True) + shares, self.term_bound * overall[:, SHARES:]

@@ -6,9 +6,15 @@ import torch
 from torch.nn.modules.loss import _Loss
 
 from ..utils.filters import box_kernel, filter_same
-from .terms.all import local_variance
 
 __all__ = ["SourceReconstructionLoss"]
+
+
+def _local_variance(image: torch.Tensor) -> torch.Tensor:
+    """Variance of each channel in a box of 7 pixels around each pixel."""
+    kernel = box_kernel(7)
+    mean = filter_same(image, kernel)
+    return (filter_same(image.square(), kernel) - mean.square()).clamp_min(0.0)
 
 
 class SourceReconstructionLoss(_Loss):
@@ -22,11 +28,8 @@ class SourceReconstructionLoss(_Loss):
         L = \overline{\sum_S \mathrm{softmax}_S(\beta e)\, e_S}
 
     The worse-rebuilt source counts; relative to its own variance, so a textured source does not outweigh a faint one;
-    and where it has structure: :math:`s_S` vanishes in flat places. Without it a flat source, over which the other
-    one's texture shines through, is always the worse one and the loss learns to erase the texture (measured: the share
-    of the only structured source fell to .38 instead of growing). Left open: the error of a smooth source can be many
-    times its variance, so over a long training with loose bounds the PET alone was asked for inside the brain. Places
-    where both sources are black do not count.
+    and where it has structure: :math:`s_S` vanishes in flat places, where the other source's texture shines through.
+    Places where both sources are black do not count.
 
     Args:
         noise: square root of c, fraction of white. Defaults to 0.03.
@@ -48,7 +51,7 @@ class SourceReconstructionLoss(_Loss):
 
     def forward(self, rebuilt: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Compute the loss."""
-        variance, c = local_variance(image), self.noise**2
+        variance, c = _local_variance(image), self.noise**2
         error = filter_same((rebuilt - image).square(), box_kernel(7)) / (variance + c)
         error = torch.log1p(error) * variance / (variance + c)
         worse = (torch.softmax(self.sharpness * error, dim=1) * error).sum(dim=1)

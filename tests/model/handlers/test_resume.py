@@ -1,0 +1,73 @@
+"""What the resume file holds, and which files are refused; the exact resume itself is in tests/acceptance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.data import Dataset
+from monai.transforms import Compose, RandFlip
+from scripts.handlers.resume import ResumeHandler
+from scripts.losses.adaptive import AdaptiveFusionLoss
+from scripts.losses.terms.table import term_names
+from scripts.networks.nets.loss_proposal import LossProposalNet
+from scripts.utils.checks import InputError
+
+
+def resume(path: Path, objects: dict, epochs: int = 1, **options) -> Engine:
+    engine = Engine(lambda engine, batch: None)
+    engine.logger.setLevel("CRITICAL")
+    ResumeHandler(path, objects, **options).attach(engine)
+    engine.run([0], max_epochs=epochs)
+    return engine
+
+
+def test_goes_on_where_it_was(tmp_path):
+    first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    resume(tmp_path / "last.pt", {"network": first, "teacher": None}, epochs=2)
+    engine = resume(tmp_path / "last.pt", {"network": second, "teacher": None}, epochs=3)
+    assert torch.equal(first.weight, second.weight)
+    assert engine.state.epoch == engine.state.iteration == 3
+    assert set(torch.load(tmp_path / "last.pt", weights_only=True)) == {"network", "epoch", "iteration"}
+
+
+def test_an_epoch_has_the_same_random_numbers_in_each_run(tmp_path):
+    dataset, drawn = Dataset([0], Compose([RandFlip(prob=0.5)])), []
+    for _ in range(2):
+        engine = Engine(lambda engine, batch: drawn.append((torch.rand(1), dataset.transform.transforms[0].R.rand())))
+        ResumeHandler(tmp_path / "last.pt", {}, dataset, seed=3, save=False).attach(engine)
+        engine.run([0], max_epochs=2)
+    assert drawn[:2] == drawn[2:]
+    assert drawn[0] != drawn[1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_architecture_is_refused(tmp_path):
+    torch.save({"network": torch.nn.Linear(2, 2).state_dict(), "epoch": 1, "iteration": 1}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="cannot resume from it"):
+        resume(tmp_path / "last.pt", {"network": torch.nn.Linear(3, 2)})
+
+
+def test_another_configuration_is_refused(tmp_path):
+    """Such as a file of version 0.4.0, which always held a reconstruction network."""
+    network = torch.nn.Linear(2, 2)
+    parts = {"network": network.state_dict(), "reconstruction": {}, "epoch": 1, "iteration": 1}
+    torch.save(parts, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="must hold network, teacher, got network, reconstruction"):
+        resume(tmp_path / "last.pt", {"network": network, "teacher": network})
+
+
+def test_a_proposal_for_other_terms_is_refused(tmp_path):
+    """Two swapped names; without the refusal the weights would be read for the wrong terms."""
+    first, second, *rest = term_names()
+    resume(tmp_path / "last.pt", {"loss": AdaptiveFusionLoss(LossProposalNet(2, [second, first, *rest]))})
+    with pytest.raises(InputError, match=f"must be for the terms {first}, {second}, .* got {second}, {first}, "):
+        resume(tmp_path / "last.pt", {"loss": AdaptiveFusionLoss(LossProposalNet(2, term_names()))}, epochs=2)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"half a file")
+    with pytest.raises(InputError, match="remove it to start anew"):
+        resume(tmp_path / "last.pt", {})
