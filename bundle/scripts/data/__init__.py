@@ -1,1 +1,1 @@
-"""Data lists, studies, and reading pictures and volumes."""
+"""Data lists, pictures, NIfTI volumes, the studies of one patient, and the report of a fused study."""

@@ -19,6 +19,7 @@ __all__ = [
     "harvard_pairs",
     "json_pairs",
     "modalities_of",
+    "spread_over_tasks",
     "tasks_of",
 ]
 
@@ -197,6 +198,28 @@ def balance_tasks(items: list[dict]) -> list[dict]:
     by_task = {task: [i for i in items if i[SourceKeys.TASK.value] == task] for task in tasks_of(items)}
     largest = max(len(pairs) for pairs in by_task.values())
     return [pairs[n % len(pairs)] for pairs in by_task.values() for n in range(largest)]
+
+
+def spread_over_tasks(items: Sequence[dict], count: int) -> list[int]:
+    """Choose pairs to show: at most ``count`` of each task, evenly spread over its pairs.
+
+    Args:
+        items: a data list.
+        count: pairs a task.
+
+    Returns:
+        Indices into ``items``, task by task.
+
+    Example:
+        >>> spread_over_tasks([{"task": "CT-MRI"}] * 6, 2)
+        [1, 4]
+    """
+    chosen: list[int] = []
+    for task in tasks_of(items):
+        index = [i for i, item in enumerate(items) if item[SourceKeys.TASK.value] == task]
+        wanted = min(count, len(index))
+        chosen.extend(index[(2 * k + 1) * len(index) // (2 * wanted)] for k in range(wanted))
+    return chosen
 
 
 def _two_folders(folders: Sequence[str], split: str | None, tasks: Sequence[str] | None) -> list[dict]:

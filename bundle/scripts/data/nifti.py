@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..utils.checks import InputError
+from ..utils.enums import Modality
 from ..utils.files import NIFTI_SUFFIXES, is_nifti, write_atomically
+from ..utils.intensity import check_finite
+from .volume import Volume
 
-__all__ = ["load_nifti", "write_nifti"]
+__all__ = ["load_nifti", "read_nifti_volume", "write_nifti"]
+
+MILLIMETERS = {"meter": 1000.0, "micron": 0.001}  # NIfTI's other units of length
+SHEAR_TOLERANCE = 0.01  # cosine between two axes; below it, it is rounding of the header
+HOUNSFIELD_AIR = -500.0  # a volume that reaches below holds Hounsfield units
+SINGULAR = 1e-9  # volume of a voxel, mm^3, below which a matrix cannot be inverted
 
 
 def load_nifti(path: Path, canonical: bool = False) -> tuple[np.ndarray, Any]:
@@ -42,13 +51,49 @@ def load_nifti(path: Path, canonical: bool = False) -> tuple[np.ndarray, Any]:
     return values, image
 
 
+def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None) -> Volume:
+    """Read a NIfTI volume in its own voxel order.
+
+    Args:
+        path: .nii or .nii.gz file.
+        modality: what the user says it is. Defaults to None.
+
+    Returns:
+        The volume. It is CT in Hounsfield units where values reach below -500, unless the user says that it is PET or
+        SPECT, whose reconstruction can reach below too; else its modality is unknown.
+
+    Raises:
+        InputError: When the file is missing, empty, damaged, not 3-D, not finite or without a usable geometry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
+    values, image = load_nifti(path)
+    affine = np.array(image.affine, dtype=np.float64)
+    length = image.header.get_xyzt_units()[0]
+    check_finite(path, values)
+    affine[:3] *= MILLIMETERS.get(length, 1.0)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SINGULAR:
+        raise InputError(f"{path}: expected a voxel-to-world matrix that can be inverted, got {affine.tolist()}.")
+    notes = []
+    shear = np.abs(_axes(affine).T @ _axes(affine) - np.eye(3)).max()
+    if shear > SHEAR_TOLERANCE:
+        values, affine = _upright(values, affine)
+        notes.append(f"sheared axes ({np.degrees(np.arcsin(shear)):.1f} degrees) resampled upright")
+    is_ct = modality not in (Modality.PET, Modality.SPECT) and bool(values.min() < HOUNSFIELD_AIR)
+    modality, unit = (Modality.CT, "HU") if is_ct else (None, "arbitrary")
+    return Volume(values, affine, modality, unit, tuple(notes))
+
+
 def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray) -> Path:
     """Write a (1, X, Y, Z) volume as float32 NIfTI, or a (3, X, Y, Z) one as RGB NIfTI.
 
     Args:
         path: name ending in .nii or .nii.gz.
         values: volume of real numbers; RGB as uint8.
-        affine: voxel-to-world matrix, millimetres.
+        affine: voxel-to-world matrix, millimeters.
 
     Raises:
         InputError: When the suffix is not NIfTI's, or it cannot be written.
@@ -66,3 +111,26 @@ def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"MMIF-AMIN, not for diagnostic use"
     return write_atomically(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def _axes(affine: np.ndarray) -> np.ndarray:
+    """Unit vectors of the voxel axes, as columns."""
+    return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+
+
+def _upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resample (linear, the smallest value outside) onto the nearest grid with perpendicular axes that holds all."""
+    from scipy import ndimage
+
+    u, _, v = np.linalg.svd(_axes(affine))
+    upright = np.eye(4)
+    upright[:3, :3] = (u @ v) * np.linalg.norm(affine[:3, :3], axis=0)
+    corners = np.array(list(product(*((0, n - 1) for n in values.shape)))) @ affine[:3, :3].T + affine[:3, 3]
+    index = corners @ np.linalg.inv(upright[:3, :3]).T
+    upright[:3, 3] = upright[:3, :3] @ index.min(axis=0)
+    shape = np.ceil(np.ptp(index, axis=0) - 1e-6).astype(int) + 1
+    back = np.linalg.inv(affine) @ upright
+    resampled = ndimage.affine_transform(
+        values, back[:3, :3], back[:3, 3], tuple(shape), order=1, cval=float(values.min())
+    )
+    return resampled, upright

@@ -1,4 +1,4 @@
-"""Reading one source from a picture or a NIfTI volume, and writing pictures."""
+"""Reading one source, from a picture or a NIfTI volume, into [0, 1], and writing pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..utils.checks import InputError
 from ..utils.color import is_gray, luminance
 from ..utils.enums import Modality
 from ..utils.files import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti, write_atomically
-from ..utils.intensity import normalize_intensity
+from ..utils.intensity import check_finite, normalize_intensity
 from .nifti import load_nifti
 
 __all__ = ["Source", "read_source", "write_image"]
@@ -26,9 +26,9 @@ class Source:
     """One source, ready for the network.
 
     Args:
-        gray: (1, *spatial) float32 in [0, 1]; the luminance of a colour image.
-        rgb: (3, H, W) float32 in [0, 1] of a colour image, else None.
-        affine: voxel-to-world matrix of a NIfTI volume, millimetres, else None.
+        gray: (1, *spatial) float32 in [0, 1]; the luminance of a color image.
+        rgb: (3, H, W) float32 in [0, 1] of a color image, else None.
+        affine: voxel-to-world matrix of a NIfTI volume, millimeters, else None.
     """
 
     gray: np.ndarray
@@ -41,9 +41,9 @@ def read_source(
 ) -> Source:
     """Read one source.
 
-    8-bit images are taken as they are (255 is 1), palettes and alpha resolved; 16-bit, 32-bit and float images and
-    NIfTI volumes are normalized by modality. A NIfTI volume is brought to RAS+ order; with ``slice_index`` one axial
-    slice is returned, turned so that anterior is up.
+    The values of 8-bit images are divided by 255; a palette is replaced by its colors, and a transparent image is laid
+    over black. Images of 16 or 32 bits or of floats, and NIfTI volumes, are normalized by modality. A NIfTI volume is
+    brought to RAS+ order; with ``slice_index`` one axial slice is returned, turned so that anterior is up.
 
     Args:
         path: PNG, JPEG, TIFF, BMP or NIfTI file.
@@ -71,9 +71,7 @@ def read_source(
 
 
 def _check_values(path: Path, values: np.ndarray) -> None:
-    bad = int(values.size - np.isfinite(values).sum())
-    if bad:
-        raise InputError(f"{path}: expected finite values, {bad} of {values.size} are NaN or infinite. Replace them.")
+    check_finite(path, values)
     if values.min() == values.max():
         warnings.warn(f"{path}: the image is constant ({float(values.min()):g}); nothing of it can show.", stacklevel=3)
 
@@ -127,7 +125,7 @@ def _read_nifti(path: Path, modality: Modality, slice_index: int | None) -> Sour
 
 
 def write_image(path: str | os.PathLike, values: np.ndarray) -> Path:
-    """Write a gray (1, H, W) or colour (3, H, W) image in [0, 1] as 8 bit.
+    """Write a gray (1, H, W) or color (3, H, W) image in [0, 1] as 8 bit.
 
     Args:
         path: PNG, JPEG, TIFF or BMP name.

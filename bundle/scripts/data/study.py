@@ -1,26 +1,27 @@
-"""Studies: the two volumes of one patient, from files, DICOM folders, a folder of studies or a CSV table."""
+"""Studies: the two volumes of one patient, each a NIfTI file, a DICOM file or a folder of DICOM."""
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..dicom.read import DICOM_MODALITIES, is_dicom_folder, list_series, read_dicom_volume
+from ..dicom.find import is_dicom_folder, list_series
+from ..dicom.header import DICOM_MODALITIES
+from ..dicom.read import read_dicom_volume
 from ..utils.checks import InputError
 from ..utils.enums import Modality
-from ..utils.files import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti
+from ..utils.files import IMAGE_SUFFIXES, is_nifti
 from .datalist import modalities_of
-from .volume import Volume, read_nifti_volume
+from .nifti import read_nifti_volume
+from .volume import Volume
 
-__all__ = ["Study", "find_studies", "is_volume", "read_study", "read_volume"]
+__all__ = ["Study", "is_volume", "read_study", "read_volume"]
 
 AIR = -1000.0  # HU
-CUT_OUT = 0.1  # share of the voxels that a cut-out background has at least
-COLUMNS = ("name", "source_a", "source_b", "task", "series_a", "series_b")
+CUT_OUT = 0.1  # smallest share of the voxels that is taken for a cut-out background
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_volume(path: str | os.PathLike, modality: Modality | None = None, serie
     Args:
         path: file or folder.
         modality: chooses among the series of a folder, and says what a NIfTI file holds. Defaults to None.
-        series: SeriesInstanceUID or number, chooses among them too. Defaults to None.
+        series: SeriesInstanceUID or number; chooses among the series of a folder. Defaults to None.
 
     Raises:
         InputError: When it cannot be used; see ``read_nifti_volume`` and ``read_dicom_volume``.
@@ -73,13 +74,17 @@ def read_volume(path: str | os.PathLike, modality: Modality | None = None, serie
 
 
 def read_study(study: Study) -> tuple[Volume, Volume, str]:
-    """Read both volumes and settle their modalities.
+    """Read both volumes and decide their modalities, by the task or, without one, by what the files say.
+
+    Args:
+        study: the study.
 
     Returns:
         Volume A, volume B, and the task, such as ``"PET-MRI"``.
 
     Raises:
-        InputError: When a volume cannot be used, a file says another modality than the task, or none is known.
+        InputError: When a volume cannot be used, a file says another modality than the task, both sources are one
+            series, or the modality of a source is not known.
     """
     wanted_a, wanted_b = modalities_of(study.task) if study.task else (Modality.MRI, None)
     a = read_volume(study.source_a, wanted_a if study.series_a is None else None, study.series_a)
@@ -115,8 +120,8 @@ def _in_hounsfield(volume: Volume, modality: Modality | None) -> Volume:
 def _black_outside(volume: Volume) -> Volume:
     """Give a cut-out background the lowest value: air in HU, else the volume's smallest.
 
-    A brain cut out of its head often lies on zeros, which are water in HU and the mean after standardization: gray.
-    Background is what holds exactly the value of all eight corners and touches one of them.
+    A brain cut out of its head often lies on zeros, which would show gray: they are water in HU, and the mean of a
+    standardized MR. A voxel is background if it has exactly the value of all eight corners and is connected to one.
     """
     values = volume.values
     corners = tuple(slice(None, None, max(1, side - 1)) for side in values.shape)
@@ -139,69 +144,3 @@ def _only_other_series(path: str) -> str | None:
     others = [DICOM_MODALITIES[modality] for modality in (Modality.CT, Modality.PET, Modality.SPECT)]
     found = [series.uid for series in list_series(path) if series.modality in others and not series.localizer]
     return found[0] if len(found) == 1 else None
-
-
-def find_studies(path: str | os.PathLike) -> list[Study]:
-    """Studies of a batch.
-
-    Args:
-        path: a CSV table with the columns ``source_a``, ``source_b`` and, if wanted, ``name``, ``task``, ``series_a``,
-            ``series_b`` (paths relative to it); or a folder with one folder for each study. In such a folder lie two
-            NIfTI files, ``a.nii.gz`` and ``b.nii.gz`` (or ``source_a``, ``source_b``), two folders ``a`` and ``b``, or
-            DICOM of one MR and one other series.
-
-    Raises:
-        InputError: When nothing is there, a column is missing or unknown, or a name is given twice or is a path.
-    """
-    path = Path(path)
-    if path.is_dir():
-        studies = [_folder_study(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
-    elif path.suffix.lower() == ".csv" and path.is_file():
-        studies = _table(path)
-    else:
-        raise InputError(f"{path}: expected a folder of studies or a .csv table, found nothing of the kind there.")
-    if not studies:
-        raise InputError(f"{path}: expected at least one study, found none.")
-    names = [study.name for study in studies]
-    odd = [name for name in names if Path(name).name != name or name in (".", "..") or is_nifti(name)]
-    if odd:
-        raise InputError(f"{path}: expected a plain name for each study, without .nii, got '{odd[0]}'.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: expected each name once, '{twice[0]}' is there {names.count(twice[0])} times.")
-    return studies
-
-
-def _folder_study(folder: Path) -> Study:
-    sources = []
-    for letter in "ab":
-        names = [f"{stem}{suffix}" for stem in (letter, f"source_{letter}") for suffix in ("", *NIFTI_SUFFIXES)]
-        sources.append(next((folder / name for name in names if (folder / name).exists()), folder))
-    return Study(str(sources[0]), str(sources[1]), folder.name)
-
-
-def _table(path: Path) -> list[Study]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a table in UTF-8, got another encoding. Save it as CSV UTF-8.") from error
-    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    fields = {field.strip() for field in reader.fieldnames or ()}
-    missing, unknown = {"source_a", "source_b"} - fields, fields - set(COLUMNS)
-    if missing or unknown:
-        raise InputError(
-            f"{path}: expected the columns source_a and source_b, and perhaps name, task, series_a, series_b, parted "
-            f"by commas; {'missing' if missing else 'unknown'}: {', '.join(sorted(missing or unknown))}."
-        )
-    studies = []
-    for number, line in enumerate(reader, start=1):
-        if None in line:
-            raise InputError(f"{path}: row {number}: expected {len(fields)} columns, there are more.")
-        row = {key.strip(): value.strip() for key, value in line.items() if value and value.strip()}
-        if not row:
-            continue
-        if not {"source_a", "source_b"} <= set(row):
-            raise InputError(f"{path}: row {number}: expected source_a and source_b, one of them is empty.")
-        sources = {key: str(path.parent / row.pop(key)) for key in ("source_a", "source_b")}
-        studies.append(Study(**{"name": f"study-{number:03d}", **row, **sources}))
-    return studies

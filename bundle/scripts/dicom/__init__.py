@@ -1,1 +1,1 @@
-"""DICOM: finding and choosing series, their geometry and units, privacy, and writing derived series."""
+"""DICOM: finding, choosing and reading series (frames, stack, geometry, pixels, SUV), privacy, and writing a series."""

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import BUNDLE_ROOT
 from ..data.volume import Volume
 from ..utils.checks import InputError
-from .read import DICOM_MODALITIES, quiet_pydicom, require
+from ..utils.files import write_folder_atomically
+from ..utils.geometry import lps_from_ras
+from ..utils.metadata import bundle_metadata
+from .header import DICOM_MODALITIES, require
+from .privacy import quiet_pydicom
 
 __all__ = ["write_dicom_series"]
 
-HIGHEST = 4095  # 12 bit, what every viewer and printer takes
+HIGHEST = 4095  # 12 bits, which every viewer and printer takes
 SERIES_NUMBER_OFFSET = 1000  # puts the fused series behind those of the scanner
-AXES_TOLERANCE = 0.011  # cosine between axes, that of the shear which the reader keeps
+AXES_TOLERANCE = 0.011  # cosine between axes; the reader keeps shears up to 0.01, highdicom.VolumeGeometry 0.0001
+FILE_NAME = "{:04d}.dcm"
 PRODUCT = "MMIF-AMIN"
 WARNING = "NOT FOR DIAGNOSTIC USE"
 
@@ -37,23 +38,24 @@ def write_dicom_series(
 ) -> list[Path]:
     """Write a fused volume as a new series, one single-frame file a slice, in the order of the last axis.
 
-    The class of the images is the one that viewers stack and reformat (MPR) without claiming what is not so:
+    The images have a class that viewers stack and reformat (MPR) and that claims nothing false about the values:
 
-    - MR reference: MR Image Storage. Its values are arbitrary anyway; the sequence is given as research mode.
+    - MR reference: MR Image Storage. MR values have no unit anyway; the sequence is given as research mode.
     - CT reference: CT Image Storage with RescaleType US (unspecified), so that no one takes gray levels for HU.
     - PET or SPECT reference, and color: Secondary Capture with position and orientation. A PET image would need a
       tracer, units and a decay correction, an NM image its detectors, and neither MR nor CT may be in color.
 
-    Single-frame, since most workstations do not reformat multi-frame Secondary Capture. Gray values are stored as
-    0..4095, color as 8-bit RGB.
+    The files are single-frame, because most workstations do not reformat multi-frame Secondary Capture. Gray values
+    are stored as 0..4095, color as 8-bit RGB.
 
     Args:
-        folder: where to; it must not exist or be empty.
+        folder: the folder to write; it must not exist, or be empty.
         fused: (X, Y, Z) in [0, 1].
         affine: (4, 4) voxel to world of ``fused``, mm, RAS+, with perpendicular axes.
         reference: the volume whose patient, study and frame of reference are kept; needs DICOM headers.
-        sources: the volumes that were fused, A and B; those with DICOM headers are named as source images: of
-            ``reference`` the slices that meet the written one, of others, which may have been moved, all.
+        sources: the volumes that were fused, A and B. Each written image names its source images: the slices of
+            ``reference`` that it meets, and all slices of the other sources, because registration may have moved
+            them. Sources without DICOM headers are not named.
         rgb: (3, X, Y, Z) uint8, written in place of ``fused``. Defaults to None.
 
     Returns:
@@ -62,26 +64,15 @@ def write_dicom_series(
     Raises:
         ValueError: When ``reference`` has no headers, shapes or types do not fit, values are not finite or axes are
             not perpendicular.
-        InputError: When the folder is not empty or cannot be written; nothing is left behind.
+        InputError: When highdicom is not installed, or the folder is not empty or cannot be written; nothing is left
+            behind.
     """
     folder, affine = Path(folder), np.asarray(affine, dtype=np.float64)
     _check(fused, affine, reference, rgb)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise InputError(f"{folder}: expected a new or empty folder for the DICOM series. Choose another output.")
-    temporary = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
-    try:
-        temporary.mkdir(parents=True)
-        names = _write_slices(temporary, fused, affine, reference, sources, rgb)
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: could not be written: {error.strerror or error}. Nothing was left there."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return [folder / name for name in names]
+    write_folder_atomically(folder, lambda temporary: _write_slices(temporary, fused, affine, reference, sources, rgb))
+    return [folder / FILE_NAME.format(k + 1) for k in range(fused.shape[2])]
 
 
 def _check(fused: np.ndarray, affine: np.ndarray, reference: Volume, rgb: np.ndarray | None) -> None:
@@ -107,7 +98,7 @@ def _write_slices(
     reference: Volume,
     sources: Sequence[Volume],
     rgb: np.ndarray | None,
-) -> list[str]:
+) -> None:
     highdicom, uid = require("highdicom"), require("pydicom").uid
     header = reference.headers[0]
     image_class = uid.SecondaryCaptureImageStorage
@@ -123,33 +114,32 @@ def _write_slices(
         "modality": str(header.get("Modality", "")),
         "manufacturer": PRODUCT,
         "manufacturer_model_name": PRODUCT,
-        "software_versions": json.loads((Path(BUNDLE_ROOT) / "configs" / "metadata.json").read_text())["version"],
+        "software_versions": bundle_metadata()["version"],
         "series_description": f"{PRODUCT} fused {codes} - {WARNING}",
         "transfer_syntax_uid": uid.ExplicitVRLittleEndian,
     }
     common = _common_elements(header, affine, fused.shape, image_class, rgb is not None)
     moved = [_reference_to(h) for source in sources if source is not reference for h in source.headers]
-    names = []
     for k in range(fused.shape[2]):
         image = highdicom.SOPClass(**series, sop_instance_uid=uid.generate_uid(), instance_number=k + 1)
         image.copy_patient_and_study_information(header)
         image.update(common)
-        image.ImagePositionPatient = _decimals(_to_lps(affine @ [0, 0, k, 1]))
+        corner = lps_from_ras((affine @ [0, 0, k, 1])[:3])
+        image.update(highdicom.PlanePositionSequence("PATIENT", corner)[0])
         image.SourceImageSequence = [_reference_to(h) for h in _slices_met(affine, fused.shape, k, reference)] + moved
         if rgb is None:
             image.PixelData = np.rint(fused[:, :, k].T.clip(0, 1) * HIGHEST).astype("<u2").tobytes()
         else:
             image.PixelData = rgb[:, :, :, k].T.tobytes()
-        names.append(f"{k + 1:04d}.dcm")
-        image.save_as(folder / names[-1], enforce_file_format=True)
-    return names
+        image.save_as(folder / FILE_NAME.format(k + 1), enforce_file_format=True)
 
 
 def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], image_class: str, color: bool) -> Any:
-    """What is the same in all images of the series."""
-    pydicom = require("pydicom")
+    """Elements that are the same in all images of the series."""
+    highdicom, pydicom = require("highdicom"), require("pydicom")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    directions = _to_lps((affine[:3, :2] / spacing[:2]).T)
+    cosines = lps_from_ras((affine[:3, :2] / spacing[:2]).T).ravel()
+    between_columns, between_rows, between_slices = spacing.tolist()
     common = pydicom.Dataset()
     if "SpecificCharacterSet" in header:
         common.SpecificCharacterSet = header.SpecificCharacterSet
@@ -157,9 +147,8 @@ def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], im
     common.Laterality = ""
     common.FrameOfReferenceUID = header.get("FrameOfReferenceUID") or _uid_from("frame", header)
     common.PositionReferenceIndicator = ""
-    common.ImageOrientationPatient = _decimals(directions.ravel())
-    common.PixelSpacing = _decimals(spacing[1::-1])  # between rows, then between columns
-    common.SliceThickness, common.SpacingBetweenSlices = _decimals(spacing[[2, 2]])
+    common.update(highdicom.PlaneOrientationSequence("PATIENT", cosines)[0])
+    common.update(highdicom.PixelMeasuresSequence((between_rows, between_columns), between_slices, between_slices)[0])
     common.BurnedInAnnotation = "NO"
     common.LossyImageCompression = "00"
     common.DerivationDescription = f"Fused by {PRODUCT} from the source images. {WARNING.capitalize()}."
@@ -191,20 +180,8 @@ def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], im
 
 
 def _uid_from(kind: str, header: Any) -> str:
-    """A UID that the header lacks, the same for all series made from it."""
+    """A UID in place of one that the header lacks; it is the same for all series made from that header."""
     return require("pydicom").uid.generate_uid(entropy_srcs=[kind, str(header.SOPInstanceUID)])
-
-
-def _to_lps(vectors: np.ndarray) -> np.ndarray:
-    """RAS+ vectors, the coordinates last, in DICOM's LPS; a fourth coordinate is dropped."""
-    return vectors[..., :3] * [-1, -1, 1]
-
-
-def _decimals(values: np.ndarray) -> list[Any]:
-    """Decimal strings of at most 16 characters."""
-    from pydicom.valuerep import DSfloat
-
-    return [DSfloat(float(value), auto_format=True) for value in values]
 
 
 def _reference_to(header: Any) -> Any:

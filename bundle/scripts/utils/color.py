@@ -1,4 +1,4 @@
-"""Luminance and chroma of colour-mapped functional images (PET, SPECT), ITU-R BT.601 full range."""
+"""Luminance and chroma of color-mapped functional images (PET, SPECT), ITU-R BT.601 full range."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from .enums import ColorMap
 
 __all__ = ["apply_colormap", "colorize", "colormap_table", "is_gray", "luminance"]
 
-PET_PALETTE = "1.2.840.10008.1.5.2"  # well-known UID
-
+PET_PALETTE = "1.2.840.10008.1.5.2"  # UID in PS3.6, table A-1
 WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @cache
 def colormap_table(name: ColorMap | str) -> np.ndarray:
-    """Colours of a map from its lowest to its highest value.
+    """Colors of a map from its lowest to its highest value.
 
     Args:
         name: ``"hot"`` and ``"inferno"`` are matplotlib's; ``"pet-rainbow"`` is DICOM's PET palette, whose luminance
-            does not rise throughout.
+            does not always rise with the value.
 
     Returns:
         (256, 3) float32 in [0, 1]; the first is black or nearly so.
@@ -41,7 +40,7 @@ def colormap_table(name: ColorMap | str) -> np.ndarray:
 
 
 def apply_colormap(values: np.ndarray, name: ColorMap | str) -> np.ndarray:
-    """Colour a gray image.
+    """Color a gray image.
 
     Args:
         values: (*spatial) in [0, 1].
@@ -75,11 +74,12 @@ def luminance(rgb: np.ndarray) -> np.ndarray:
 
 
 def colorize(fused: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """Give a fused luminance the colours of the functional image.
+    """Give a fused luminance the colors of the functional image.
 
-    The field adds the old chroma to the new luminance and clips, which shifts hue and luminance where the result leaves
-    the colour cube. Here the chroma is first scaled, pixel by pixel, to the largest share in [0, 1] that stays inside,
-    so that the luminance of the result is the fused image exactly and no hue turns. A black fused pixel stays black.
+    The usual way adds the old chroma to the new luminance and clips, which shifts hue and luminance where the result
+    leaves the color cube. Here each pixel's chroma is first scaled by the largest factor in [0, 1] that keeps the
+    result inside the cube. So the luminance of the result is exactly the fused image, no hue changes, and a black fused
+    pixel stays black.
 
     Args:
         fused: (1, H, W) in [0, 1].

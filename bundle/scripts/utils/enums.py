@@ -1,20 +1,21 @@
-"""The fixed words of the bundle."""
+"""The fixed words of the model: keys of data, modalities, and the choices of options."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 __all__ = [
+    "Better",
     "CTWindow",
     "ColorMap",
     "FusionGrid",
-    "LossTeaching",
     "Modality",
     "Precision",
     "RegistrationKind",
     "RegistrationStart",
     "Runtime",
     "SourceKeys",
+    "StudyKeys",
 ]
 
 
@@ -28,6 +29,49 @@ class SourceKeys(StrEnum):
     SLICE = "slice"
 
 
+class StudyKeys(StrEnum):
+    """Keys that the transforms of a study add to those of :class:`SourceKeys`, for later transforms and the writer.
+
+    The members name what the volume config exchanges; ``image`` and ``pred`` are MONAI's ``CommonKeys``. Transforms
+    that work on any key build their keys with the static methods: ``StudyKeys.file("source_a")`` is
+    ``StudyKeys.SOURCE_A_FILE``.
+    """
+
+    SOURCE_A_FILE = "source_a_file"  # the Volume as it was read: headers, notes and unit, no values
+    SOURCE_B_FILE = "source_b_file"
+    SOURCE_A_WINDOW = "source_a_window"  # the two values that became 0 and 1
+    SOURCE_B_WINDOW = "source_b_window"
+    SOURCE_B_UNREGISTERED = "source_b_unregistered"  # source B before the registration; missing where there was none
+    SOURCE_B_REGISTRATION = "source_b_registration"  # the Registration, or None
+    GRID = "grid"  # an empty volume with the shape and the affine of the fused one
+    PRED_COLOR = "pred_color"  # the fused volume in colors; missing where source B has none
+
+    @staticmethod
+    def file(key: str) -> str:
+        """Key of the file's description of one source."""
+        return f"{key}_file"
+
+    @staticmethod
+    def window(key: str) -> str:
+        """Key of the intensity window of one source."""
+        return f"{key}_window"
+
+    @staticmethod
+    def unregistered(key: str) -> str:
+        """Key of a moving volume as it was before its registration."""
+        return f"{key}_unregistered"
+
+    @staticmethod
+    def registration(key: str) -> str:
+        """Key of the registration that was found for a moving volume."""
+        return f"{key}_registration"
+
+    @staticmethod
+    def color(key: str) -> str:
+        """Key of a fused volume in colors."""
+        return f"{key}_color"
+
+
 class Modality(StrEnum):
     """Imaging modality of one source; it decides the intensity normalization."""
 
@@ -35,13 +79,6 @@ class Modality(StrEnum):
     CT = "CT"
     PET = "PET"
     SPECT = "SPECT"
-
-
-class LossTeaching(StrEnum):
-    """What teaches the adaptive loss: what the fused image keeps least, or what can be rebuilt from it."""
-
-    REGRET = "regret"
-    RECONSTRUCTION = "reconstruction"
 
 
 class RegistrationKind(StrEnum):
@@ -52,7 +89,7 @@ class RegistrationKind(StrEnum):
 
 
 class RegistrationStart(StrEnum):
-    """Where a registration starts: the files' geometry, matching centres, or the best of them."""
+    """Where a registration starts: the files' geometry, matching centers, or the best of them."""
 
     BEST = "best"
     GEOMETRY = "geometry"
@@ -61,7 +98,7 @@ class RegistrationStart(StrEnum):
 
 
 class ColorMap(StrEnum):
-    """Colours of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
+    """Colors of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
 
     HOT = "hot"
     INFERNO = "inferno"
@@ -69,7 +106,7 @@ class ColorMap(StrEnum):
 
 
 class CTWindow(StrEnum):
-    """What of a CT's range becomes black to white."""
+    """Which range of a CT, in HU, is shown from black to white."""
 
     HEAD = "head"
     BRAIN = "brain"
@@ -92,8 +129,16 @@ class Precision(StrEnum):
 
 
 class Runtime(StrEnum):
-    """What runs the network."""
+    """What runs the network; ``auto`` takes the fastest one that is there and suits the options."""
 
+    AUTO = "auto"
     TORCH = "torch"
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
+
+
+class Better(StrEnum):
+    """Which values of a metric are the better ones."""
+
+    HIGHER = "higher"
+    LOWER = "lower"

@@ -1,8 +1,10 @@
-"""Names of files, and writing them so that they are never half-written."""
+"""Names of files, and writing files and folders so that they are never half-written."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +12,15 @@ from pathlib import Path
 
 from .checks import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "NIFTI_SUFFIXES", "check_writable", "is_nifti", "write_atomically"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "NIFTI_SUFFIXES",
+    "check_writable",
+    "is_nifti",
+    "sha256_of",
+    "write_atomically",
+    "write_folder_atomically",
+]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -21,34 +31,20 @@ def is_nifti(path: str | os.PathLike) -> bool:
     return str(path).lower().endswith(NIFTI_SUFFIXES)
 
 
-@contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Yield a temporary name in the folder of ``path`` that takes its place on success and vanishes on failure."""
-    name = path.name
-    suffix = ".nii.gz" if name.lower().endswith(".nii.gz") else path.suffix
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write there: {error.strerror or error}. Choose another output.") from error
-    try:
-        yield Path(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: could not be written: {error.strerror or error}. Nothing was left there.") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(path: str | os.PathLike) -> None:
     """Check, before long work, that a file or folder of this name can be made.
 
+    Args:
+        path: the name; neither it nor its parents need to exist.
+
     Raises:
-        InputError: When a file stands where a folder must, or the folder cannot be written.
+        InputError: When a file stands where a folder must be, or the folder cannot be written.
     """
     place = Path(path).resolve().parent
     while not place.exists():
@@ -58,11 +54,11 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
-    """Call ``write`` on a temporary name beside ``path`` and rename it when it is complete.
+    """Call ``write`` with a temporary name beside ``path`` and rename it when it is complete.
 
     Args:
-        path: the final name; its folder is made.
-        write: writes the file it is given.
+        path: the final name; its folder is made, and a file of this name is replaced.
+        write: writes the file whose name it gets. That name has the suffix of ``path``.
 
     Returns:
         The final path.
@@ -71,6 +67,67 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -
         InputError: When the folder cannot be written or the disk is full; nothing is left behind.
     """
     path = Path(path)
-    with _temporary_beside(path) as temporary:
+    suffix = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
+
+    def empty_file() -> Path:
+        handle, name = tempfile.mkstemp(prefix=".", suffix=suffix, dir=path.parent)
+        os.close(handle)
+        return Path(name)
+
+    with _temporary_beside(path, empty_file, mode=0o666) as temporary:
         write(temporary)
     return path
+
+
+def write_folder_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
+    """Call ``write`` with a temporary folder beside ``path`` and rename it when it is complete.
+
+    Args:
+        path: the final name; its parents are made. It must not exist, or be an empty folder.
+        write: fills the folder that it gets.
+
+    Returns:
+        The final path.
+
+    Raises:
+        InputError: When the folder cannot be written, is not empty, or the disk is full; nothing is left behind.
+    """
+    path = Path(path)
+
+    def empty_folder() -> Path:
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+
+    with _temporary_beside(path, empty_folder, mode=0o777) as temporary:
+        write(temporary)
+    return path
+
+
+@contextmanager
+def _temporary_beside(path: Path, make: Callable[[], Path], mode: int) -> Iterator[Path]:
+    """Yield what ``make`` makes in the folder of ``path``; it takes its place on success and vanishes on failure.
+
+    Args:
+        path: the final name.
+        make: makes an empty file or folder that only its owner can read.
+        mode: permissions of the result, before the user's mask.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = make()
+    except OSError as error:
+        raise InputError(f"{path}: cannot write there: {error.strerror or error}. Choose another output.") from error
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(mode & ~mask)
+        if temporary.is_dir() and path.is_dir():
+            path.rmdir()  # Windows renames no folder onto another, even an empty one
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: could not be written: {error.strerror or error}. Nothing was left there.") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
+from .checks import InputError
 from .enums import CTWindow, Modality
 
-__all__ = ["CT_WINDOWS", "intensity_window", "normalize_intensity", "otsu_threshold"]
+__all__ = ["CT_WINDOWS", "check_finite", "intensity_window", "normalize_intensity", "otsu_threshold"]
 
 CT_WINDOWS = {  # HU
     CTWindow.HEAD: (-20.0, 180.0),  # level 80, width 200: brain stays gray, bone is white
@@ -20,12 +23,31 @@ RAYLEIGH_97 = 2.25  # 97th percentile of a Rayleigh distribution, in medians
 NOISE_CAP = 0.05
 
 
+def check_finite(path: str | os.PathLike, values: np.ndarray) -> None:
+    """Check the values of a file.
+
+    Args:
+        path: the file, for the message.
+        values: any shape.
+
+    Raises:
+        InputError: When a value is NaN or infinite.
+    """
+    bad = int(values.size - np.isfinite(values).sum())
+    if bad:
+        raise InputError(f"{path}: expected finite values, {bad} of {values.size} are NaN or infinite. Replace them.")
+
+
 def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
-    """Threshold that parts values into two classes with the largest variance between them.
+    """Threshold that splits values into two classes with the largest variance between them.
 
     Args:
         values: any shape, not constant.
         bins: of the histogram. Defaults to 256.
+
+    Returns:
+        The threshold, the center of a bin; the value of scikit-image's ``threshold_otsu`` for floating-point values,
+        without that package, which nothing else here needs.
 
     Reference: Otsu, "A threshold selection method from gray-level histograms", IEEE SMC 1979, doi
     10.1109/TSMC.1979.4310076.
@@ -46,13 +68,13 @@ def intensity_window(
 
     - CT with negative values: the window, in HU.
     - MRI, and CT without negative values (no HU): the 1st and the 99.5th percentile of the voxels above the minimum, so
-      that an empty background stays black; where noise fills the background, its 97th percentile is the lower value,
-      but at most 5 % of the range. Noise is what lies below half of Otsu's threshold; that of a magnitude image has a
-      Rayleigh distribution, whose 97th percentile is 2.25 medians.
+      that an empty background stays black. Where noise fills the background, the noise's 97th percentile is the lower
+      value, but at most 5 % of the range. Voxels below half of Otsu's threshold are taken for noise; the noise of a
+      magnitude image has a Rayleigh distribution, whose 97th percentile is 2.25 medians.
     - PET, SPECT: 0 and the 99.5th percentile of the positive voxels.
 
     Args:
-        values: any shape, any real dtype, finite. Above 10 million voxels each n-th is looked at.
+        values: any shape, any real dtype, finite. Of more than 10 million voxels only each n-th is looked at.
         modality: which rule.
         ct_window: which window of CT. Defaults to ``"head"``, -20 to 180 HU.
 
@@ -95,7 +117,7 @@ def normalize_intensity(
         window: values that become 0 and 1. Defaults to None: those of ``intensity_window``.
 
     Returns:
-        float32 array of the same shape, in [0, 1]; 0 where the image is constant, it has nothing to scale.
+        float32 array of the same shape, in [0, 1]; 0 where the image is constant.
 
     Raises:
         ValueError: When ``modality`` is not known.

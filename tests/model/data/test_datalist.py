@@ -4,7 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from scripts.data.datalist import balance_tasks, folder_pairs, fusion_datalist, harvard_pairs, modalities_of, tasks_of
+from scripts.data.datalist import (
+    balance_tasks,
+    folder_pairs,
+    fusion_datalist,
+    harvard_pairs,
+    modalities_of,
+    spread_over_tasks,
+    tasks_of,
+)
 from scripts.utils.checks import InputError
 
 from tests.conftest import BUNDLE, write_gray
@@ -99,3 +107,16 @@ def test_bad_folders(tmp_path, harvard_like):
 
 def test_modalities():
     assert [str(m) for m in modalities_of("PET-MRI")] == ["MRI", "PET"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "count", "chosen"),
+    [
+        pytest.param("A" * 6, 2, [1, 4], id="middle of each half"),
+        pytest.param("A" * 3, 5, [0, 1, 2], id="fewer pairs than asked for"),
+        pytest.param("BABAB", 1, [3, 2], id="each task by itself"),
+        pytest.param("AB", 0, [], id="none"),
+    ],
+)
+def test_pairs_to_show_are_spread_over_each_task(tasks, count, chosen):
+    assert spread_over_tasks([{"task": task} for task in tasks], count) == chosen

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -193,6 +194,19 @@ def test_wrong_arguments(tmp_path, pair, change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         write_dicom_series(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_highdicom(tmp_path, pair, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(InputError, match="DICOM needs highdicom, .*pip install pydicom highdicom"):
+        write_dicom_series(tmp_path / "out", make_fused(), pair[0].affine, pair[0], pair)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path, pair):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="out: cannot write there: .*Choose another output"):
+        write_dicom_series(tmp_path / "file" / "out", make_fused(), pair[0].affine, pair[0], pair)
 
 
 def test_a_full_folder_is_left_alone(tmp_path, pair):

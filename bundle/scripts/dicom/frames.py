@@ -1,0 +1,114 @@
+"""Frames of single-frame, enhanced and nuclear medicine files: each gets a flat header of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..utils.checks import InputError
+from ..utils.enums import Modality
+from .header import DICOM_MODALITIES, require, values_of
+
+__all__ = ["Plane", "has_geometry", "headers_of_frames", "with_shared_groups"]
+
+UNRECONSTRUCTED = ("STATIC", "DYNAMIC", "GATED", "WHOLE BODY", "TOMO", "GATED TOMO", "RECON GATED TOMO")  # of NM
+
+
+@dataclass
+class Plane:
+    """One slice.
+
+    Args:
+        path: the file that holds it.
+        frame: its number in the file, from 0.
+        header: the header of the file, with the frame's own elements at the top level.
+        syntax: transfer syntax of its pixels.
+    """
+
+    path: Path
+    frame: int
+    header: Any
+    syntax: Any
+
+    @property
+    def position(self) -> np.ndarray:
+        """ImagePositionPatient, LPS+, mm, (3,)."""
+        return np.array(self.header.ImagePositionPatient, dtype=np.float64)
+
+    @property
+    def orientation(self) -> np.ndarray:
+        """ImageOrientationPatient: direction cosines of a row and of a column, LPS+, (6,)."""
+        return np.array(self.header.ImageOrientationPatient, dtype=np.float64)
+
+
+def headers_of_frames(header: Any, who: str, notes: list[str]) -> list[Any]:
+    """One flat header for each frame of a file.
+
+    Args:
+        header: of the file.
+        who: folder and series, for messages.
+        notes: what had to be decided is added to it.
+
+    Raises:
+        InputError: When a multi-frame file does not say where its frames are, or holds projections.
+    """
+    count = int(header.get("NumberOfFrames") or 1)
+    if "PerFrameFunctionalGroupsSequence" in header:
+        shared = _groups(header.get("SharedFunctionalGroupsSequence", []))
+        return [_overlaid(header, shared + _groups([own])) for own in header.PerFrameFunctionalGroupsSequence]
+    if header.get("Modality") == DICOM_MODALITIES[Modality.SPECT]:
+        return _nuclear_frames(header, count, who, notes)
+    if count > 1:
+        raise InputError(f"{who}: expected a position for each of {count} frames, got none. Export single slices.")
+    return [header]
+
+
+def with_shared_groups(header: Any) -> Any:
+    """A copy of a header, with the elements that all its frames share at the top level."""
+    return _overlaid(header, _groups(header.get("SharedFunctionalGroupsSequence", [])))
+
+
+def has_geometry(header: Any) -> bool:
+    """Whether PixelSpacing, ImagePositionPatient and ImageOrientationPatient are there and are numbers."""
+    lengths = (("PixelSpacing", 2), ("ImagePositionPatient", 3), ("ImageOrientationPatient", 6))
+    try:
+        return all(np.array(header[keyword].value, float).shape == (length,) for keyword, length in lengths)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _groups(items: Iterable[Any]) -> list[Any]:
+    """Content of the functional groups of one frame, or of those that all frames share."""
+    return [group.value[0] for item in items for group in item if group.VR == "SQ" and group.value]
+
+
+def _overlaid(header: Any, parts: Iterable[Any]) -> Any:
+    """A copy of a header, its top level overlaid by the elements of ``parts``."""
+    flat = require("pydicom").Dataset()
+    for part in (header, *parts):
+        flat.update(part)
+    return flat
+
+
+def _nuclear_frames(header: Any, count: int, who: str, notes: list[str]) -> list[Any]:
+    """Frames of an NM image; SpacingBetweenSlices is signed: negative stacks against the normal (PS3.3 C.8.4.15)."""
+    kind = (*values_of(header, "ImageType"), "", "", "")[2]
+    if kind in UNRECONSTRUCTED:
+        raise InputError(f"{who}: expected reconstructed slices (RECON TOMO), got an NM image of type {kind}.")
+    first = _overlaid(header, header.get("DetectorInformationSequence", [])[:1])
+    step = float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)
+    if count > 1 and not header.get("SpacingBetweenSlices"):
+        notes.append("slice spacing taken from SliceThickness")
+    if count == 1 or not step or not has_geometry(first):
+        return [first] * count  # refused later, with what is missing
+    normal = np.cross(*np.array(first.ImageOrientationPatient, dtype=np.float64).reshape(2, 3))
+    frames = []
+    for k in range(count):
+        place = require("pydicom").Dataset()
+        place.ImagePositionPatient = (np.array(first.ImagePositionPatient, float) + k * step * normal).tolist()
+        frames.append(_overlaid(first, [place]))
+    return frames

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+from mmif_amin.scripts.utils.checks import InputError
+
+from mmif_amin.batch.table import DONE_BEFORE, FAILED, FUSED, Row, write_table
+from tests.model.data.study_reports import BARE, FULL
+
+HEADER = "name,status,seconds,VIF,VIFlocal,Qabf,registration_nmi,error"  # people read this table with their own scripts
+
+
+def test_table(tmp_path):
+    rows = [
+        Row.of_report("one", FUSED, FULL),
+        Row.of_report("two", DONE_BEFORE, BARE),
+        Row("three", FAILED, error='größer, "quoted"'),
+    ]
+    write_table(tmp_path / "batch.csv", rows)
+    text = (tmp_path / "batch.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[:3] == [HEADER, "one,fused,15.5,0.625,0.375,0.5,1.21,", "two,done before,15.5,,,,,"]
+    with (tmp_path / "batch.csv").open(encoding="utf-8") as file:
+        assert list(csv.DictReader(file))[2] == dict.fromkeys(HEADER.split(","), "") | {
+            "name": "three",
+            "status": "failed",
+            "error": 'größer, "quoted"',
+        }
+
+
+def test_a_table_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write there"):
+        write_table(tmp_path / "file" / "batch.csv", [])

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from scripts.data.nifti import load_nifti, read_nifti_volume, write_nifti
+from scripts.utils.checks import InputError
+from scripts.utils.enums import Modality
+
+AFFINE = np.array([[0, -2.0, 0, 10], [1.5, 0, 0, -4], [0, 0, 3, 7], [0, 0, 0, 1]])
+
+
+def save(path, values, affine=AFFINE, units=None):
+    image = nibabel.Nifti1Image(values, affine)
+    if units:
+        image.header.set_xyzt_units(units)
+    nibabel.save(image, path)
+    return path
+
+
+def test_voxel_order_is_kept(tmp_path):
+    values = np.arange(60, dtype=np.int16).reshape(3, 4, 5, 1)
+    volume = read_nifti_volume(save(tmp_path / "v.nii.gz", values))
+    assert np.array_equal(volume.values, values[..., 0])
+    assert np.allclose(volume.affine, AFFINE)
+    assert np.allclose(volume.spacing, [1.5, 2, 3])
+    assert (volume.modality, volume.unit) == (None, "arbitrary")
+
+
+def test_hounsfield_units_are_known_by_their_air(tmp_path):
+    values = np.linspace(-1024, 900, 64, dtype=np.float32).reshape(4, 4, 4)
+    volume = read_nifti_volume(save(tmp_path / "ct.nii", values))
+    assert (volume.modality, volume.unit) == (Modality.CT, "HU")
+
+
+@pytest.mark.parametrize(("units", "factor"), [("mm", 1), ("meter", 1000), ("micron", 0.001)])
+def test_units_of_length(tmp_path, units, factor):
+    volume = read_nifti_volume(save(tmp_path / "v.nii", np.zeros((3, 3, 3), np.float32), units=units))
+    assert np.allclose(volume.affine[:3], AFFINE[:3] * factor)
+
+
+def test_shear_is_resampled_away(tmp_path):
+    """A point of the world has the same value before and after, wherever the voxels went."""
+    x, y, z = np.mgrid[:30, :30, :20].astype(np.float32)
+    sheared = AFFINE.copy()
+    sheared[:3, 2] += [0.8, 0.0, 0.0]
+    volume = read_nifti_volume(save(tmp_path / "v.nii", 5 * x + 2 * y + 3 * z + 100, sheared))
+    linear = volume.affine[:3, :3]
+    assert np.allclose(linear.T @ linear, np.diag(volume.spacing**2), atol=1e-6)
+    assert "shear" in volume.notes[0]
+    index = np.array([15, 15, 10, 1.0])
+    there = np.linalg.inv(sheared) @ volume.affine @ index
+    value = volume.values[15, 15, 10]
+    assert value == pytest.approx(np.dot(there[:3], [5, 2, 3]) + 100, abs=0.5)
+
+
+def test_flat_affine(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), np.float32), None, header), tmp_path / "v.nii")
+    with pytest.raises(InputError, match="voxel-to-world matrix that can be inverted"):
+        read_nifti_volume(tmp_path / "v.nii")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(np.zeros((3, 3, 3, 2), np.float32), r"3-D volume, got shape \(3, 3, 3, 2\)", id="4-D"),
+        pytest.param(np.full((3, 3, 3), np.nan, np.float32), "27 of 27 are NaN", id="nan"),
+        pytest.param(np.full((3, 3, 3), np.inf, np.float32), "27 of 27 are NaN or infinite", id="infinite"),
+    ],
+)
+def test_refused(tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        read_nifti_volume(save(tmp_path / "v.nii.gz", values))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "found nothing there", id="missing"),
+        pytest.param(b"", "the file is empty", id="empty"),
+        pytest.param(b"no volume", "expected a readable NIfTI file", id="wrong-format"),
+    ],
+)
+def test_damaged(tmp_path, content, message):
+    path = tmp_path / "v.nii.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_nifti_volume(path)
+
+
+def test_truncated(tmp_path):
+    path = save(tmp_path / "v.nii.gz", np.random.default_rng(0).normal(size=(20, 20, 20)).astype(np.float32))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match="expected a readable NIfTI file"):
+        read_nifti_volume(path)
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.NII.GZ"])
+def test_write_and_read_back(tmp_path, name):
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    values = np.random.default_rng(0).random((1, 4, 5, 6))
+    path = write_nifti(tmp_path / "deep" / name, values, affine)
+    again, image = load_nifti(path)
+    assert np.array_equal(again, values[0].astype(np.float32))
+    assert np.array_equal(image.affine, affine)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert b"not for diagnostic use" in image.header["descrip"].item()
+
+
+def test_write_color(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 6), dtype=np.uint8)
+    image = nibabel.load(write_nifti(tmp_path / "c.nii.gz", rgb, AFFINE))
+    voxels = np.asanyarray(image.dataobj)
+    assert np.array_equal(np.stack([voxels[channel] for channel in "RGB"]), rgb)
+
+
+def test_load_in_ras_order(tmp_path):
+    values = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    again, image = load_nifti(save(tmp_path / "v.nii", values), canonical=True)
+    assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
+    assert np.array_equal(again, values.transpose(1, 0, 2)[::-1])
+
+
+def test_wrong_output_name(tmp_path):
+    with pytest.raises(InputError, match="ending in .nii"):
+        write_nifti(tmp_path / "x.png", np.zeros((1, 4, 4, 4)), np.eye(4))

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import logging
+import warnings
+
+from scripts.dicom.find import list_series
+from scripts.dicom.privacy import patient_words
+
+from tests.model.dicom.dicom_phantoms import write_series
+from tests.model.dicom.reading import assert_nameless, refusal
+
+
+def test_damaged_pixels_name_only_the_file(tmp_path, caplog):
+    """What pydicom warns of and logs, values of the header among them, is held back."""
+    phantom = write_series(tmp_path, (4, 4, 1), SliceThickness=3)
+    raw = phantom.files[0].read_bytes().replace(b"19700101", b"DOE^JANE").replace(b"1.0\\", b"1,0\\")
+    phantom.files[0].write_bytes(raw)
+    with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.DEBUG):
+        warnings.simplefilter("always")
+        refusal(tmp_path)
+    assert_nameless(caplog.text + "".join(str(w.message) for w in caught))
+
+
+def test_patient_words(tmp_path):
+    write_series(tmp_path / "p", modality="MR")
+    (tmp_path / "p" / "0-damaged.dcm").write_bytes(bytes(128) + b"DICM" + bytes(5))
+    assert patient_words(tmp_path / "p") == {"doe", "jane", "pid", "4711"}
+    assert patient_words(tmp_path / "nothing") == set()
+
+
+def test_a_description_that_names_the_patient_is_not_listed(tmp_path):
+    write_series(tmp_path, modality="MR", SeriesDescription="T2 for DOE^JANE")
+    assert "(names the patient)" in str(list_series(tmp_path)[0])
+    assert "JANE" not in str(list_series(tmp_path)[0])
