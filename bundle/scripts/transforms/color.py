@@ -1,21 +1,26 @@
-"""Colour of the fused image."""
+"""Colors of the fused image: the chroma of a color picture, or a color map for a functional volume."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data.meta_tensor import MetaTensor
 from monai.transforms import MapTransform, Transform
+from monai.utils import look_up_option
+from monai.utils.enums import CommonKeys
 
-from ..utils.color import colorize
+from ..utils.color import apply_colormap, colorize
+from ..utils.enums import ColorMap, Modality, SourceKeys, StudyKeys
 
-__all__ = ["ColorizeFused", "ColorizeFusedd"]
+__all__ = ["ColorizeFused", "ColorizeFusedd", "ColormapFused", "ColormapFusedd"]
 
 
 class ColorizeFused(Transform):
-    """Give a fused luminance (1, H, W) the chroma of a colour image (3, H, W); see ``utils.color.colorize``."""
+    """Give a fused luminance (1, H, W) the chroma of a color image (3, H, W); see ``utils.color.colorize``."""
 
     def __call__(self, fused: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Return (3, H, W) in [0, 1]."""
@@ -27,7 +32,7 @@ class ColorizeFusedd(MapTransform):
 
     Args:
         keys: keys of fused images.
-        color_key: key of the colour source, (3, H, W).
+        color_key: key of the color source, (3, H, W).
         allow_missing_keys: skip missing keys. Defaults to False.
     """
 
@@ -37,11 +42,73 @@ class ColorizeFusedd(MapTransform):
         self.colorize = ColorizeFused()
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        """Colour each fused image."""
+        """Color each fused image."""
         d = dict(data)
         for key in self.key_iterator(d):
             d[key] = self.colorize(d[key], d[self.color_key])
         return d
 
 
+class ColormapFused(Transform):
+    """Give a fused volume the colors of a functional volume under a color map.
+
+    The luminance of the colors is the fused volume; see ``utils.color.colorize``.
+
+    Args:
+        colormap: ``"hot"``, ``"inferno"`` or ``"pet-rainbow"``. Defaults to ``"hot"``.
+
+    Shape:
+        fused, functional: (1, X, Y, Z) in [0, 1]; returns (3, X, Y, Z) uint8, whose ``meta`` has ``colormap``.
+
+    Raises:
+        ValueError: When ``colormap`` is not known.
+    """
+
+    def __init__(self, colormap: ColorMap | str = ColorMap.HOT) -> None:
+        self.colormap = ColorMap(look_up_option(colormap, ColorMap))
+
+    def __call__(self, fused: torch.Tensor, functional: torch.Tensor) -> MetaTensor:  # type: ignore[override]
+        """Color the volume slice by slice."""
+        gray, values = (np.asarray(volume.cpu()) for volume in (fused, functional))
+        colored = np.empty((3, *values.shape[1:]), dtype=np.uint8)
+        for k in range(values.shape[3]):
+            rgb = colorize(gray[..., k], apply_colormap(values[0, ..., k], self.colormap))
+            colored[..., k] = np.rint(rgb * 255)
+        return MetaTensor(torch.from_numpy(colored), meta={"colormap": str(self.colormap)})
+
+
+class ColormapFusedd(MapTransform):
+    """Dictionary version of :class:`ColormapFused`, for batches of one study; the colors go under ``<key>_color``.
+
+    Where source B is neither PET nor SPECT, nothing is added.
+
+    Args:
+        keys: keys of fused volumes, (1, 1, X, Y, Z).
+        image_key: key of the network's input, (1, 2, X, Y, Z). Defaults to ``"image"``.
+        colormap: see :class:`ColormapFused`.
+        allow_missing_keys: skip missing keys. Defaults to False.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = CommonKeys.IMAGE.value,
+        colormap: ColorMap | str = ColorMap.HOT,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+        self.colormap = ColormapFused(colormap)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Color each fused volume."""
+        d = dict(data)
+        if Modality(str(d[SourceKeys.TASK.value]).partition("-")[0]) not in (Modality.PET, Modality.SPECT):
+            return d
+        for key in self.key_iterator(d):
+            d[StudyKeys.color(str(key))] = self.colormap(d[key][0], d[self.image_key][0, 1:])
+        return d
+
+
 ColorizeFusedD = ColorizeFusedDict = ColorizeFusedd
+ColormapFusedD = ColormapFusedDict = ColormapFusedd

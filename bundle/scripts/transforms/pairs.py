@@ -1,4 +1,4 @@
-"""Loading the two sources of a pair."""
+"""Pairs of pictures or slices: loading the two sources, saving the fused image."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["LoadSourced", "SaveFusedd"]
 
 
 class LoadSourced(MapTransform):
-    """Load the sources of a pair as gray images in [0, 1], normalized by their modality; see ``read_source``.
+    """Load the sources of a pair as gray images in [0, 1], normalized by their modality.
 
-    Own code instead of ``LoadImaged``: that one has no rule for palettes, alpha and 16 bit, and the command line must
-    read the same way without importing MONAI.
+    Its array version is the function ``data.pictures.read_source``, with which the command line reads the same way
+    without importing MONAI. Own code instead of ``LoadImaged``, which has no rule for palettes, alpha and 16 bit.
 
     Args:
         keys: keys of the paths. Defaults to both sources.
-        color_key: also keep the colours of source B, (3, H, W) in [0, 1] (gray three times where it has none), under
+        color_key: also keep the colors of source B, (3, H, W) in [0, 1] (gray three times where it has none), under
             this key. Defaults to None.
         allow_missing_keys: skip missing keys. Defaults to False.
 
@@ -69,10 +69,10 @@ class LoadSourced(MapTransform):
 
 
 class SaveFusedd(MapTransform):
-    """Save fused images as ``<output_dir>/<task>/<name>.png``, 8 bit, gray or colour, never half-written.
+    """Save fused images as ``<output_dir>/<task>/<name>.png``, 8 bit, gray or color, never half-written.
 
-    Own code instead of ``SaveImaged``: that one writes in place and transposes 2-D images, and the command line must
-    write the same way.
+    Its array version is the function ``data.pictures.write_image``, with which the command line writes the same way.
+    Own code instead of ``SaveImaged``, which writes in place and transposes 2-D images.
 
     Args:
         keys: keys of fused images, (1, H, W) or (3, H, W) in [0, 1].

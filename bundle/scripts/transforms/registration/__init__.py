@@ -1,1 +1,1 @@
-"""Rigid and affine registration of two volumes by mutual information."""
+"""Rigid and affine registration of two volumes of one patient: preparation, search with elastix, plausibility."""

@@ -1,142 +1,174 @@
-"""Runs elastix in a process of its own: it can be stopped at a time limit, and a crash does not take all along.
+"""The process in which elastix searches: it can be stopped at a time limit, and its crash is only an error here.
 
-Not imported: :mod:`registration` starts it as a script, writes the name of a job file (``.npz``) on its standard input,
-one a line, and reads one line of JSON for each. It ends when its standard input does.
-
-``itk.ElastixRegistrationMethod`` would load every pixel type that ITK has, 10 to 16 seconds; the generated modules of
-the classes that are needed, named here, take 3.
+Both ends are in this file. :func:`search_in_process` writes a job file, runs this module as a program (``python -m
+scripts.transforms.registration.worker JOB``) and reads its one answer, a line of JSON. :func:`main` is that program. It
+imports neither torch nor MONAI, which would take as long as the search itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
-import itk
 import numpy as np
-from itk.elxParameterObjectPython import elastixParameterObject
-from itk.itkElastixRegistrationMethodPython import itkElastixRegistrationMethodIF3IF3
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-PARAMETERS = {
-    "Metric": "AdvancedMattesMutualInformation",
-    "NumberOfHistogramBins": 32,
-    "MaximumNumberOfIterations": 300,
-    "Optimizer": "AdaptiveStochasticGradientDescent",
-    "AutomaticParameterEstimation": "true",
-    "AutomaticScalesEstimation": "true",
-    "AutomaticTransformInitialization": "false",
-    "ImageSampler": "RandomCoordinate",
-    "NumberOfSpatialSamples": 4096,
-    "NewSamplesEveryIteration": "true",
-    "RequiredRatioOfValidSamples": 0.05,
-    "Interpolator": "LinearInterpolator",
-    "FixedImagePyramid": "FixedSmoothingImagePyramid",
-    "MovingImagePyramid": "MovingSmoothingImagePyramid",
-    "ErodeMask": "false",
-    "WriteResultImage": "false",
-}
+from ... import BUNDLE_ROOT
+from ...utils.checks import InputError
+from ...utils.enums import RegistrationKind, RegistrationStart
+from .search import Pair, SearchJob, SearchResult, search
+from .settings import SearchSettings
+from .volumes import PreparedVolume
+
+__all__ = ["main", "read_job", "search_in_process", "write_job"]
+
+COMMAND = (sys.executable, "-P", "-m", "scripts.transforms.registration.worker")  # -P: not from the current folder
+STEPS, ROLES = ("coarse", "fine"), ("fixed", "moving")
+FIELDS = tuple(PreparedVolume.__dataclass_fields__)
 
 
-def _image(values: np.ndarray, affine: np.ndarray) -> object:
-    """ITK image of an (X, Y, Z) array with a RAS affine without shear."""
-    lps = RAS_TO_LPS @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image = itk.image_from_array(np.ascontiguousarray(values.T))
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
-    image.SetDirection(itk.matrix_from_array(lps[:3, :3] / spacing))
-    return image
-
-
-def _schedule(levels: np.ndarray, affine: np.ndarray) -> list[str]:
-    """Smoothing factors of each level and axis, in voxels, so that thick slices are smoothed less than thin ones."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    return [str(max(1, round(level / size))) for level in levels for size in spacing]
-
-
-def _matrix(parameters: dict) -> np.ndarray:
-    """Matrix (4, 4), fixed to moving in LPS, of elastix's last transform."""
-    values = [float(x) for x in parameters["TransformParameters"]]
-    center = [float(x) for x in parameters["CenterOfRotationPoint"]]
-    matrix = np.eye(4)
-    if parameters["Transform"][0] == "EulerTransform":
-        x, y, z = (_rotation(axis, angle) for axis, angle in enumerate(values[:3]))
-        matrix[:3, :3] = z @ x @ y
-    else:
-        matrix[:3, :3] = np.array(values[:9]).reshape(3, 3)
-    matrix[:3, 3] = np.array(values[-3:]) + center - matrix[:3, :3] @ center
-    return matrix
-
-
-def _rotation(axis: int, angle: float) -> np.ndarray:
-    """Rotation about a coordinate axis, radians."""
-    matrix = np.eye(3)
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix[[first, second], [first, second]] = np.cos(angle)
-    matrix[second, first], matrix[first, second] = np.sin(angle), -np.sin(angle)
-    return matrix
-
-
-def register(job: dict[str, np.ndarray]) -> list[list[list[float]] | None]:
-    """Register from each start.
+def search_in_process(job: SearchJob, time_limit: float, began: float) -> tuple[SearchResult, str]:
+    """Search in a process of its own; it ends with this call, or soon after this process has ended.
 
     Args:
-        job: ``fixed``, ``fixed_affine``, ``mask`` (of the fixed image), ``moving``, ``moving_affine``, ``starts``
-            (N, 4, 4), fixed to moving in RAS, ``levels`` (smoothing of the pyramid, mm, coarse to fine), ``kind``
-            (``EulerTransform`` or ``AffineTransform``) and ``seed``.
+        job: the volumes and the settings.
+        time_limit: seconds from ``began``.
+        began: when the registration began, by ``time.perf_counter``.
 
     Returns:
-        For each start the matrix (4, 4), fixed to moving in RAS, as lists; None where elastix came to no end.
+        What was found, and the best transform as the text of an ITK transform file.
 
     Raises:
-        RuntimeError: When it came to an end from no start; elastix itself only refers to its log.
+        InputError: When the time is over, elastix failed from every start, its process ended by itself, or the job
+            cannot be written to a temporary file.
     """
-    fixed = _image(job["fixed"], job["fixed_affine"])
-    mask = _image(job["mask"].astype(np.uint8), job["fixed_affine"])
-    parameters = elastixParameterObject.New()
-    values = parameters.GetDefaultParameterMap("rigid")
-    given = {"Transform": job["kind"], "RandomSeed": job["seed"], "NumberOfResolutions": len(job["levels"])}
-    for name, value in {**PARAMETERS, **given}.items():
-        values[name] = [str(value)]
-    values["FixedImagePyramidSchedule"] = _schedule(job["levels"], job["fixed_affine"])
-    values["MovingImagePyramidSchedule"] = _schedule(job["levels"], job["moving_affine"])
-    parameters.AddParameterMap(values)
-    found: list[list[list[float]] | None] = []
-    error = None
-    for start in job["starts"]:
-        moving = _image(job["moving"], np.linalg.inv(start) @ job["moving_affine"])
-        elastix = itkElastixRegistrationMethodIF3IF3.New()
-        elastix.SetFixedImage(fixed)
-        elastix.SetMovingImage(moving)
-        elastix.SetParameterObject(parameters)
-        elastix.SetFixedMask(mask)
-        elastix.SetLogToConsole(False)
+    path_of_scripts = os.pathsep.join(filter(None, (BUNDLE_ROOT, os.environ.get("PYTHONPATH"))))
+    with _job_file(job) as path, _open_pipe() as alive:
         try:
-            elastix.UpdateLargestPossibleRegion()
-        except RuntimeError as failure:  # too little overlap, no gradient
-            error = failure
-            found.append(None)
-            continue
-        matrix = _matrix(dict(elastix.GetTransformParameterObject().GetParameterMap(0)))
-        found.append((start @ RAS_TO_LPS @ matrix @ RAS_TO_LPS).tolist())
-    if error is not None and not any(found):
-        raise RuntimeError("no start came to an end. Do the fields of view meet, is there structure?") from error
-    return found
+            done = subprocess.run(
+                [*COMMAND, str(path)],
+                stdin=alive,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, "PYTHONPATH": path_of_scripts},
+                timeout=max(0.0, time_limit - (time.perf_counter() - began)),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"Registration: not done after {time_limit:g} s, stopped. Allow more time with --time-limit, "
+                "or register the volumes with another tool first and use --register none."
+            ) from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InputError(
+            f"Registration: elastix's process ended by itself: {last}. Is itk-elastix installed, is memory free?"
+        )
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise InputError(f"Registration: elastix could not align the volumes: {answer['error']}")
+    restarts = [None if matrix is None else np.array(matrix) for matrix in answer["restarts"]]
+    return SearchResult(np.array(answer["rigid"]), np.array(answer["best"]), restarts), answer["itk_text"]
+
+
+def write_job(job: SearchJob, path: Path) -> None:
+    """Write a job as a NumPy archive (.npz); the options are JSON in it."""
+    arrays = {
+        f"{step}_{role}_{name}": getattr(volume, name)
+        for step in STEPS
+        for role, volume in zip(ROLES, getattr(job, step), strict=True)
+        for name in FIELDS
+    }
+    options = {name: getattr(job, name) for name in ("kind", "start", "seed", "least_overlap")}
+    np.savez(path, options=json.dumps({**options, "settings": asdict(job.settings)}), **arrays)
+
+
+def read_job(path: Path) -> SearchJob:
+    """Read what :func:`write_job` wrote."""
+    with np.load(path) as arrays:
+        pairs: dict[str, Pair] = {}
+        for step in STEPS:
+            fixed, moving = (PreparedVolume(*(arrays[f"{step}_{role}_{name}"] for name in FIELDS)) for role in ROLES)
+            pairs[step] = (fixed, moving)
+        options = json.loads(str(arrays["options"]))
+    return SearchJob(
+        **pairs,
+        kind=RegistrationKind(options["kind"]),
+        start=RegistrationStart(options["start"]),
+        seed=options["seed"],
+        least_overlap=options["least_overlap"],
+        settings=SearchSettings(**options["settings"]),
+    )
+
+
+@contextmanager
+def _job_file(job: SearchJob) -> Iterator[Path]:
+    """The job as a file; the worker deletes it when it has read it, and it is gone here in any case."""
+    with ExitStack() as cleanup:
+        try:
+            handle, name = tempfile.mkstemp(prefix="mmif-amin-", suffix=".npz")
+            cleanup.callback(Path(name).unlink, missing_ok=True)
+            os.close(handle)
+            write_job(job, Path(name))
+        except OSError as error:
+            raise InputError(
+                f"Registration: cannot write a temporary file in {tempfile.gettempdir()}: {error.strerror or error}. "
+                "Free space there, or set TMPDIR to another folder."
+            ) from error
+        yield Path(name)
+
+
+@contextmanager
+def _open_pipe() -> Iterator[int]:
+    """The reading end of a pipe into which nobody writes: it ends when this process does, whatever ends it."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(writing)
+        os.close(reading)
+
+
+def _end_with_parent() -> None:
+    """End this process when standard input ends; while elastix computes, it holds this thread back for seconds."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def main() -> None:
-    """Answer jobs until standard input ends; what ITK itself prints goes nowhere."""
-    answers = os.fdopen(os.dup(1), "w")
+    """Read the job, delete its file, search, print one line of JSON. What ITK itself prints goes nowhere."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    path = Path(sys.argv[1])
+    job = read_job(path)
+    path.unlink()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    for line in sys.stdin:
-        try:
-            with np.load(line.strip()) as job:
-                answer: dict[str, object] = {"matrices": register(dict(job))}
-        except Exception as error:  # elastix raises RuntimeError for all that goes wrong
-            answer = {"error": str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}
-        print(json.dumps(answer), file=answers, flush=True)
+    import itk.support.helpers
+
+    itk.support.helpers._HAVE_TORCH = False  # else ITK imports PyTorch, 1.2 s, to accept tensors
+    from .elastix import itk_transform_text, register_from
+
+    try:
+        found = search(job, register_from)
+    except Exception as error:  # elastix raises RuntimeError for all that goes wrong
+        answer: dict[str, object] = {"error": (str(error).strip().splitlines() or [type(error).__name__])[-1]}
+    else:
+        answer = {
+            "rigid": found.rigid.tolist(),
+            "best": found.best.tolist(),
+            "restarts": [None if matrix is None else matrix.tolist() for matrix in found.restarts],
+            "itk_text": itk_transform_text(found.best),
+        }
+    print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

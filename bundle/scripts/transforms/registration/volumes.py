@@ -1,0 +1,152 @@
+"""Volumes as they are registered: averaged down, clipped, without the scanner's table, and read at any place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...utils.checks import InputError
+from ...utils.intensity import otsu_threshold
+from .settings import SearchSettings
+
+if TYPE_CHECKING:  # elastix's process imports this module, and starts faster without torch and MONAI
+    from monai.data.meta_tensor import MetaTensor
+
+__all__ = ["PreparedVolume", "prepare"]
+
+MIN_SIDE = 4  # voxels
+TABLE = 3.0  # mm; a table's shell is thinner than twice this, a head is thicker
+RARE = (0.05, 99.95)  # percentiles to which a volume that is no CT is clipped
+
+
+@dataclass(frozen=True)
+class PreparedVolume:
+    """A volume as it is registered.
+
+    Args:
+        values: (X, Y, Z), float32 in [0, 1].
+        affine: (4, 4), voxel indices to the world, RAS, millimeters.
+        foreground: (X, Y, Z), where the body is.
+        mask: (X, Y, Z), the foreground and a margin around it: what counts for the metric.
+    """
+
+    values: np.ndarray
+    affine: np.ndarray
+    foreground: np.ndarray
+    mask: np.ndarray
+
+    def foreground_size(self) -> float:
+        """Volume of the foreground, cubic millimeters."""
+        return float(self.foreground.sum() * abs(np.linalg.det(self.affine[:3, :3])))
+
+    def center(self, of_mass: bool) -> np.ndarray:
+        """Center of the foreground, or of the field of view, RAS, (3,)."""
+        from scipy import ndimage
+
+        index = ndimage.center_of_mass(self.foreground) if of_mass else (np.array(self.values.shape) - 1) / 2
+        return (self.affine @ np.r_[index, 1.0])[:3]
+
+    def points(self, mask: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random voxels of a mask, ``count`` at most: their world coordinates (N, 4), and their values (N,)."""
+        index = np.flatnonzero(mask)
+        index = np.random.default_rng(seed).choice(index, min(count, len(index)), replace=False)
+        where = np.stack([*np.unravel_index(index, mask.shape), np.ones(len(index))], axis=1)
+        return where @ self.affine.T, self.values.ravel()[index]
+
+    def at(self, points: np.ndarray, foreground: bool = False) -> np.ndarray:
+        """Values, or foreground, at world coordinates (N, 4); 0 outside."""
+        from scipy import ndimage
+
+        index = (points @ np.linalg.inv(self.affine).T)[:, :3].T
+        source = self.foreground.astype(np.uint8) if foreground else self.values
+        return ndimage.map_coordinates(source, index, order=0 if foreground else 1, cval=0.0)
+
+
+def prepare(image: MetaTensor, name: str, voxel: float, settings: SearchSettings) -> PreparedVolume:
+    """Make a volume ready for registration.
+
+    Args:
+        image: (1, X, Y, Z), in any units; ``unit`` of its meta data says ``"HU"`` for a CT. Where it says nothing,
+            values below the threshold of the body do.
+        name: ``"fixed"`` or ``"moving"``, for messages.
+        voxel: mm; finer voxels are averaged down to about this size.
+        settings: the range of a CT, the threshold of its body, and the margin of the mask.
+
+    Raises:
+        ValueError: When the shape is not (1, X, Y, Z).
+        InputError: When the volume has less than 4 voxels along an axis, is constant, or shows only air.
+    """
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise ValueError(f"`{name}` must have shape (1, X, Y, Z), got {tuple(image.shape)}.")
+    if min(image.shape[1:]) < MIN_SIDE:
+        raise InputError(
+            f"Registration: expected at least {MIN_SIDE} voxels along each axis, got {tuple(image.shape[1:])} for "
+            f"the {name} image. Use registered images with --register none."
+        )
+    values = np.asarray(image[0].detach().cpu().numpy(), dtype=np.float32)
+    affine = image.affine.cpu().numpy().astype(np.float64)
+    values, affine = _average(values, affine, voxel)
+    unit = image.meta.get("unit")
+    hounsfield = unit == "HU" if unit else bool(values.min() < settings.body)
+    values = values.clip(*(settings.ct_range if hounsfield else np.percentile(values, RARE)))
+    if values.min() == values.max():
+        raise InputError(f"Registration: expected structure, the {name} image is constant. Choose another series.")
+    foreground = _body(values, affine, settings.body if hounsfield else None)
+    if not foreground.any():
+        raise InputError(f"Registration: expected a body, the {name} image shows only air. Choose another series.")
+    mask = _grown(foreground, affine, settings.margin)
+    values = ((values - values.min()) / np.ptp(values)).astype(np.float32)
+    if hounsfield:
+        values[~mask] = 0.0
+    return PreparedVolume(values, affine, foreground, mask)
+
+
+def _average(values: np.ndarray, affine: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
+    """Average blocks of voxels to about ``voxel`` mm, and move the affine to the centers of the blocks."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    most = np.array(values.shape) // MIN_SIDE
+    factors = np.clip((voxel / spacing + 0.25).astype(int), 1, most).tolist()
+    if max(factors) == 1:
+        return values, affine
+    shape = [n // f for n, f in zip(values.shape, factors, strict=True)]
+    values = values[tuple(slice(0, n * f) for n, f in zip(shape, factors, strict=True))]
+    blocks = values.reshape([x for n, f in zip(shape, factors, strict=True) for x in (n, f)])
+    step = np.diag([*factors, 1.0])
+    step[:3, 3] = (np.array(factors) - 1) / 2
+    return blocks.mean(axis=(1, 3, 5)), affine @ step
+
+
+def _odd_size(affine: np.ndarray, millimeters: float) -> Sequence[int]:
+    """Voxels along each axis of a window that reaches so far to both sides."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return [2 * int(millimeters / size) + 1 for size in spacing]
+
+
+def _body(values: np.ndarray, affine: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The largest connected part above the background, holes filled.
+
+    Above a threshold in HU, the thin shell of a table is opened away first. Without one, the background is what lies
+    below half of Otsu's threshold, so that dark tissue counts too.
+    """
+    from scipy import ndimage
+
+    if threshold is not None:
+        above = values > threshold
+        opened = ndimage.binary_opening(above, np.ones(_odd_size(affine, TABLE), bool))
+        above = opened if opened.any() else above
+    else:
+        above = values > values.min() + (otsu_threshold(values) - values.min()) / 2
+    labels, count = ndimage.label(above)
+    if count > 1:
+        above = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    return ndimage.binary_fill_holes(above)
+
+
+def _grown(mask: np.ndarray, affine: np.ndarray, margin: float) -> np.ndarray:
+    """The mask with a margin, millimeters, on all sides."""
+    from scipy import ndimage
+
+    return ndimage.maximum_filter(mask.astype(np.uint8), size=_odd_size(affine, margin)).astype(bool)
