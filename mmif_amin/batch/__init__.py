@@ -1,1 +1,1 @@
-"""Many studies: finding them, fusing them one after the other, and the table of what came of each."""
+"""Fusing many studies: finding them, public names for them, one after the other, and the table ``batch.csv``."""

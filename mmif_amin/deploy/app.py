@@ -7,15 +7,23 @@ import os
 import sys
 from pathlib import Path
 
-from loader_operator import LoaderOperator
 from monai.deploy.conditions import CountCondition
-from monai.deploy.core import AppContext, Application
+from monai.deploy.core import Application
 
-__all__ = ["FusionApp", "find_bundle", "main"]
+from ..exit_codes import BAD_INPUT
+from ..scripts.data.study_report import REPORT_NAME
+from ..scripts.dicom.find import list_series
+from ..scripts.dicom.privacy import quiet_pydicom
+from ..scripts.utils.checks import InputError, input_error_behind
+from ..scripts.utils.files import check_writable
+from .fusion_operator import FusionOperator
+from .loader_operator import LoaderOperator
+from .series_selector_operator import SeriesSelectorOperator
+
+__all__ = ["FusionApp", "main"]
 
 RULES = Path(__file__).with_name("series_rules.json")
 RULES_VARIABLE = "MMIF_AMIN_SERIES_RULES"
-BAD_INPUT = 2
 
 
 class FusionApp(Application):
@@ -23,7 +31,7 @@ class FusionApp(Application):
 
     Research use only, not for diagnosis.
 
-    - Model: MMIF-AMIN as in this bundle, slice by slice; see its ``docs/README.md``.
+    - Model: MMIF-AMIN, the weights that this package brings, slice by slice; see the model card.
     - Hardware: a CPU is enough. Where there is CUDA the network runs on it, which has not been tried in this app.
     - Run time: 15 s and 1.1 GB of memory for 48 slices of 256 x 256 on one grid, on two CPU cores (60 s where they had
       other work); 5 to 10 s of it is the start. Registration of 2 mm volumes of a head took 10 s more.
@@ -32,7 +40,10 @@ class FusionApp(Application):
       SPECT ``dicom_color/``; ``preview.png``; ``report.json``.
 
     Args:
-        argv: the command line: program, ``-i`` input folder, ``-o`` output folder, and if wanted ``-m`` bundle.
+        argv: the command line: program, ``-i`` input folder, ``-o`` output folder.
+
+    Raises:
+        InputError: When a model is named; the app brings its own.
     """
 
     def __init__(self, argv: list[str]) -> None:
@@ -40,7 +51,8 @@ class FusionApp(Application):
         self.app_context = Application.init_app_context(argv)
         if "log_level" not in self.app_context.args:  # else the SDK logs series descriptions, and all may stand there
             logging.getLogger().setLevel(logging.WARNING)
-        sys.path.insert(0, str(find_bundle(self.app_context)))
+        if "model" in self.app_context.args:
+            raise InputError(f"-m {self.app_context.args['model']}: the app brings its own model. Leave it out.")
 
     def compose(self) -> None:
         """Wire the operators: load, choose, fuse.
@@ -48,16 +60,10 @@ class FusionApp(Application):
         Raises:
             InputError: When input, output or rules cannot be used.
         """
-        from fusion_operator import FusionOperator
-        from mmif_amin.scripts.dicom.read import list_series
-        from mmif_amin.scripts.utils.checks import InputError
-        from mmif_amin.scripts.utils.files import check_writable
-        from series_selector_operator import SeriesSelectorOperator
-
         source, output = (Path(path).resolve() for path in (self.app_context.input_path, self.app_context.output_path))
         if not source.is_dir():
             raise InputError(f"{source}: expected a folder with DICOM. Name it with -i.")
-        check_writable(output / "report.json")
+        check_writable(output / REPORT_NAME)
         if output.exists() and any(output.iterdir()):
             raise InputError(f"{output}: expected a new or empty folder, there is something. Choose another output.")
         if source in (output, *output.parents):
@@ -72,29 +78,6 @@ class FusionApp(Application):
         fuse = FusionOperator(self, input_folder=source, output_folder=output, name="fuse")
         self.add_flow(load, select, {("dicom_study_list", "dicom_study_list")})
         self.add_flow(select, fuse, {("study_selected_series_list", "study_selected_series_list")})
-
-
-def find_bundle(context: AppContext) -> Path:
-    """Find the bundle, whose folder is put on the path.
-
-    In a package it lies in the folder of models, which the packager fills; ``-m`` names it or the folder around it;
-    else it is the one that this app is a part of.
-
-    Raises:
-        SystemExit: With the code 2, when it is in none of these places.
-    """
-    given = Path(context.model_path)
-    places = [*sorted(given.glob("*")), given]
-    if "model" not in context.args:
-        places.append(Path(__file__).resolve().parents[2])
-    for place in places:
-        if (place / "configs" / "inference_volume.json").is_file() and (place / "scripts").is_dir():
-            return place.resolve()
-    print(
-        f"mmif-amin: error: {given}: expected the bundle there (configs, models, scripts). Name it with -m.",
-        file=sys.stderr,
-    )
-    raise SystemExit(BAD_INPUT)
 
 
 def main(argv: list[str]) -> int:
@@ -113,21 +96,18 @@ def main(argv: list[str]) -> int:
         reason = _reason(error)
         if reason is None:
             raise
-    print(f"mmif-amin: error: {reason}", file=sys.stderr)  # the error is gone, and with it the app and what that logs
+    # Only here, where the error no longer holds the app: what the SDK logs when the app goes comes before this line.
+    print(f"mmif-amin: error: {reason}", file=sys.stderr)
     return BAD_INPUT
 
 
 def _run(argv: list[str]) -> None:
     app = FusionApp(argv)
-    from mmif_amin.scripts.dicom.read import quiet_pydicom
-
     with quiet_pydicom():
         app.run()
 
 
 def _reason(error: Exception) -> str | None:
     """What was wrong with the input, in one line; None where something else went wrong."""
-    from mmif_amin.scripts.utils.checks import input_error_behind
-
     cause = input_error_behind(error)
     return "; ".join(line.strip() for line in str(cause).splitlines()) if cause else None

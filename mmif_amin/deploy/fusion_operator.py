@@ -6,20 +6,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mmif_amin.scripts.data.study import Study
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
-from preview import write_preview
-from series_selector_operator import FUNCTIONAL, STRUCTURAL
 
-from mmif_amin.studies import fuse_study
+from ..scripts.data.study import Study
+from ..scripts.data.study_report import REPORT_NAME
+from ..studies import fuse_study
+from .preview import write_preview
+from .series_selector_operator import FUNCTIONAL, STRUCTURAL
 
 __all__ = ["FusionOperator"]
 
-RESULTS = ("dicom", "dicom_color", "preview.png", "report.json")  # the report comes last: with it all is there
+RESULTS = ("dicom", "dicom_color", "preview.png", REPORT_NAME)  # the report is last: where it is, all is complete
 
 
 class FusionOperator(Operator):
-    """Fuses two series with the bundle's own ``inference_volume.json`` and writes DICOM, a preview and a report.
+    """Fuses two series with the model's ``inference_volume.json`` and writes DICOM, a preview and a report.
 
     It takes of the SDK only which series were chosen. The SDK's ``DICOMSeriesToVolumeOperator`` is not used: it makes
     no SUV, straightens no gantry tilt, takes uneven slices for even ones and emits only the first image. Reading,

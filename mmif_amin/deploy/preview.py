@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-from mmif_amin.scripts.utils.color import apply_colormap
-from mmif_amin.scripts.utils.contact_sheet import write_contact_sheet
+
+from ..scripts.data.study_report import REPORT_NAME, StudyReport
+from ..scripts.utils.color import apply_colormap
+from ..scripts.utils.contact_sheet import write_contact_sheet
 
 __all__ = ["write_preview"]
 
@@ -28,12 +29,12 @@ def write_preview(study: Path, path: Path) -> Path:
     Returns:
         The path.
     """
-    report = json.loads((study / "report.json").read_text())
-    other, structural = report["task"].split("-")
+    report = StudyReport.read(study / REPORT_NAME)
+    other, structural = report.task.split("-")
     fused, a, b = (_read(study / f"{name}.nii.gz") for name in ("fused", "source_a", "source_b"))
-    a, b = (_windowed(values, *report["sources"][letter]["window"]) for letter, values in (("a", a), ("b", b)))
+    a, b = _windowed(a, *report.sources.a.window), _windowed(b, *report.sources.b.window)
     shown = fused[None]
-    if report["colormap"]:
+    if report.colormap:
         color = _read(study / "fused_color.nii.gz")
         shown = np.stack([color[channel] for channel in "RGB"]) / np.float32(255)
     amount = fused.mean(axis=(0, 1))
@@ -42,8 +43,8 @@ def write_preview(study: Path, path: Path) -> Path:
     rows, names = [], []
     for k in np.unique(np.linspace(head[0], head[-1], ROWS + 2)[1:-1].round().astype(int)):
         source = b[None, :, :, k]
-        if report["colormap"]:  # whose lowest color is not black
-            source = apply_colormap(b[:, :, k], report["colormap"]) * (np.rint(source * 255) > 0)
+        if report.colormap:  # whose lowest color is not black
+            source = apply_colormap(b[:, :, k], report.colormap) * (np.rint(source * 255) > 0)
         pictures = (a[None, :, :, k], source, shown[..., k])
         rows.append([picture.swapaxes(1, 2).repeat(scale, 1).repeat(scale, 2) for picture in pictures])
         names.append(f"slice {k + 1} of {len(amount)}")

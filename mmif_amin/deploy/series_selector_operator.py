@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmif_amin.scripts.dicom.read import Series
-from mmif_amin.scripts.utils.checks import InputError
 from monai.deploy.core import Fragment
 from monai.deploy.core.domain.dicom_series import DICOMSeries
 from monai.deploy.core.domain.dicom_series_selection import SelectedSeries, StudySelectedSeries
 from monai.deploy.core.domain.dicom_study import DICOMStudy
 from monai.deploy.operators.dicom_series_selector_operator import DICOMSeriesSelectorOperator
+
+from ..scripts.dicom.find import Series
+from ..scripts.utils.checks import InputError
 
 __all__ = ["FUNCTIONAL", "STRUCTURAL", "SeriesSelectorOperator", "read_rules"]
 

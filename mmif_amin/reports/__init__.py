@@ -1,1 +1,1 @@
-"""What a fused study is reported as: report.json, the page that shows it, figures."""
+"""Pages and pictures that show results: the page of a fused study, the picture of a loss map."""

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..scripts.data.study_report import REPORT_NAME, StudyReport
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.color import colormap_table
 from ..scripts.utils.files import write_atomically
+from .html import fill_template, json_for_script
 
 __all__ = ["write_study_view"]
 
 TEMPLATE = Path(__file__).with_name("study_view.html")
+SCRIPT = Path(__file__).with_name("study_view.js")
 ASSETS = Path(__file__).with_name("assets")
 REQUIRED = ("fused", "source_a", "source_b")
 OPTIONAL = ("fused_color", "source_b_unregistered", "loss_a", "loss_b")
 UNIT_INTERVAL = ("fused", "loss_a", "loss_b")
-REPORT_KEYS = ("version", "task", "grid", "sources", "registration", "metrics", "loss")
+SHOWN = ("version", "task", "grid", "sources", "registration", "metrics", "loss")  # of the report
 
 
 def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None = None) -> Path:
@@ -41,11 +42,11 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
         The page.
 
     Raises:
-        InputError: When the folder lacks the report, the fused image or a source, one of them is damaged, or the
-            volumes are not all on one grid.
+        InputError: When the folder lacks the report, the fused image or a source, one of them is damaged or of a newer
+            version, or the volumes are not all on one grid.
     """
     folder = Path(folder)
-    report = _read_report(folder / "report.json")
+    report = StudyReport.read(folder / REPORT_NAME)
     names = [*REQUIRED, *(name for name in OPTIONAL if (folder / f"{name}.nii.gz").is_file())]
     volumes = {name: _read_volume(folder / f"{name}.nii.gz") for name in names}
     shape, affine = volumes["fused"][0].shape, volumes["fused"][1]
@@ -55,45 +56,26 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
                 f"{folder / name}.nii.gz: expected the grid of fused.nii.gz {shape}, found {values.shape}. "
                 "Run mmif-amin fuse STUDY_A STUDY_B -o OUT again."
             )
+    told = report.to_dict()
     study = {
-        **{key: report.get(key) for key in REPORT_KEYS},
+        **{key: told[key] for key in SHOWN},
         "shape": shape,
         "toVoxel": np.linalg.inv(affine).tolist(),
-        "ranges": {name: [float(volumes[name][0].min()), float(volumes[name][0].max())] for name in REQUIRED[1:]},
         "volumes": names,
-        "colormaps": {"functional": _colormap(report.get("colormap")), "loss": _colormap("inferno")},
+        "colormaps": {"functional": _colormap(report.colormap), "loss": _colormap("inferno")},
     }
     embedded = {name: _embed(name, values, affine) for name, (values, _) in volumes.items()}
-    page = TEMPLATE.read_text(encoding="utf-8")
-    for place, content in (
-        ("/*STUDY*/null", json.dumps(study).replace("<", "\\u003c")),
-        ("<!--LICENSE-->", (ASSETS / "niivue.LICENSE.txt").read_text(encoding="utf-8")),
-        ("/*NIIVUE*/", (ASSETS / "niivue.umd.js").read_text(encoding="utf-8")),
-        ("<!--FUSED-->", embedded.pop("fused")),
-        ("<!--VOLUMES-->", "\n".join(embedded.values())),
-    ):
-        page = page.replace(place, content, 1)
+    script = fill_template(SCRIPT.read_text(encoding="utf-8"), {"/*STUDY*/null": json_for_script(study)})
+    contents = {
+        "/*VIEW*/": script,
+        "<!--LICENSE-->": (ASSETS / "niivue.LICENSE.txt").read_text(encoding="utf-8"),
+        "/*NIIVUE*/": (ASSETS / "niivue.umd.js").read_text(encoding="utf-8"),
+        "<!--FUSED-->": embedded.pop("fused"),
+        "<!--VOLUMES-->": "\n".join(embedded.values()),
+    }
+    page = fill_template(TEMPLATE.read_text(encoding="utf-8"), contents)
     target = folder / "view.html" if path is None else Path(path)
     return write_atomically(target, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-
-
-def _missing(path: Path, expected: str) -> InputError:
-    found = "a folder" if path.is_dir() else "nothing"
-    return InputError(
-        f"{path}: expected {expected}, found {found} there, run mmif-amin fuse STUDY_A STUDY_B -o OUT first."
-    )
-
-
-def _read_report(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _missing(path, "the report of a fused study")
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, got: {error}. Fuse the study again.") from error
-    if not isinstance(report, dict):
-        raise InputError(f"{path}: expected a JSON object, got {type(report).__name__}. Fuse the study again.")
-    return report
 
 
 def _read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +83,11 @@ def _read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import nibabel
 
     if not path.is_file():
-        raise _missing(path, "a volume of a fused study")
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(
+            f"{path}: expected a volume of a fused study, found {found} there, run mmif-amin fuse STUDY_A STUDY_B "
+            "-o OUT first."
+        )
     try:
         image = nibabel.load(path)
         return np.asanyarray(image.dataobj), image.affine  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -18,12 +17,12 @@ import pydicom
 import pytest
 from PIL import Image
 
-from tests.conftest import BUNDLE, SHARED
+from tests.conftest import BUNDLE, ROOT, SHARED
 from tests.model.dicom.dicom_phantoms import OBLIQUE, generate_uid, write_series
 
 pytest.importorskip("monai.deploy", reason="the MONAI Deploy SDK is not installed; make test-deploy installs it")
 
-DEPLOY = BUNDLE / "scripts" / "deploy"
+app = importlib.import_module("mmif_amin.deploy.app")
 SHAPE = (40, 36, 8)
 COMMON = {"shape": SHAPE, "spacing": (1.5, 1.5, 4.0), "axes": OBLIQUE}
 PATIENT = re.compile(r"doe|jane|pid-4711|brain\^web|08150815", re.IGNORECASE)
@@ -51,18 +50,16 @@ def write_ct(folder: Path, seed: int = 1, **keywords):
 
 
 def command(folder: Path, output: Path) -> list[str]:
-    return [sys.executable, str(DEPLOY), "-i", str(folder), "-o", str(output)]
+    return [sys.executable, "-m", "mmif_amin.deploy", "-i", str(folder), "-o", str(output)]
 
 
 @pytest.fixture
-def fuse(tmp_path, monkeypatch, capfd):
+def fuse(tmp_path, capfd):
     """Run the app in this process: its exit code, the last line on stderr, and the output folder."""
-    monkeypatch.setattr(sys, "path", [str(DEPLOY), *sys.path])
-    main = importlib.import_module("app").main
     output = tmp_path / "out"
 
-    def run(folder: Path) -> tuple[int, str, Path]:
-        code = main([str(DEPLOY), "-i", str(folder), "-o", str(output)])
+    def run(folder: Path, *more: str) -> tuple[int, str, Path]:
+        code = app.main([app.__file__, "-i", str(folder), "-o", str(output), *more])
         told = capfd.readouterr()
         assert not PATIENT.search((told.out + told.err).replace(str(tmp_path), ""))
         return code, told.err.splitlines()[-1], output
@@ -282,25 +279,27 @@ def test_real_pair(tmp_path, fuse):
     assert (preview[..., 0] > preview[..., 2] + 40.0).mean() > 0.05  # there is color in it
 
 
-@pytest.mark.parametrize(
-    ("model_path", "args", "expected"),
-    [
-        pytest.param("models", {}, BUNDLE, id="the app's own"),
-        pytest.param(BUNDLE, {"model": BUNDLE}, BUNDLE, id="named"),
-        pytest.param("packaged", {}, "packaged/bundle", id="in a package"),
-        pytest.param("packaged/other", {"model": "packaged/other"}, None, id="named but not there"),
-    ],
-)
-def test_find_bundle(tmp_path, monkeypatch, capfd, fuse, model_path, args, expected):
-    for name in ("configs", "scripts"):
-        shutil.copytree(BUNDLE / name, tmp_path / "packaged" / "bundle" / name)
-    (tmp_path / "packaged" / "other").mkdir()
-    monkeypatch.chdir(tmp_path)
-    find_bundle = importlib.import_module("app").find_bundle
-    if expected is None:
-        with pytest.raises(SystemExit) as left:
-            find_bundle(SimpleNamespace(model_path=model_path, args=args))
-        assert left.value.code == 2
-        assert "packaged/other: expected the bundle there" in capfd.readouterr().err
-    else:
-        assert find_bundle(SimpleNamespace(model_path=model_path, args=args)) == Path(expected).resolve()
+def test_a_model_is_refused(tmp_path, fuse):
+    write_mr(tmp_path / "in")
+    code, last, output = fuse(tmp_path / "in", "-m", str(BUNDLE))
+    assert code == 2
+    assert last == f"mmif-amin: error: -m {BUNDLE}: the app brings its own model. Leave it out."
+    assert list(output.iterdir()) == []
+
+
+def test_in_the_folder_that_is_packaged(tmp_path):
+    """As README.md says, and started as in the image: by its folder, from elsewhere, with nothing installed."""
+    packaged = tmp_path / "packaged"
+    shutil.copytree(ROOT / "mmif_amin", packaged / "mmif_amin", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(BUNDLE, packaged / "mmif_amin" / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__main__.py", "requirements.txt"):
+        shutil.copy(ROOT / "mmif_amin" / "deploy" / name, packaged)
+    write_mr(tmp_path / "in")
+    write_ct(tmp_path / "in")
+    check = "import sys, mmif_amin; print(mmif_amin.__file__, file=sys.stderr)\n"
+    (packaged / "__main__.py").write_text(check + (packaged / "__main__.py").read_text())
+    words = [sys.executable, str(packaged), "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(packaged / "mmif_amin" / "__init__.py") in done.stderr
+    assert (tmp_path / "out" / "report.json").is_file()
