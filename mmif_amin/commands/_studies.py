@@ -1,0 +1,48 @@
+"""What the commands share that fuse volumes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..exit_codes import SOME_FAILED
+from ..options import LOSS_MAP, NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS, overrides_of
+
+if TYPE_CHECKING:
+    from ..scripts.data.study import Study
+
+__all__ = ["fuse_many_studies", "study_overrides"]
+
+
+def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Overrides of ``inference_volume.json`` that the options of a command stand for.
+
+    ``--runtime auto`` runs the shipped weights in PyTorch, which is faster than ONNX Runtime and which volumes import
+    anyway.
+
+    Raises:
+        InputError: When the weights, the device or the runtime cannot be used.
+    """
+    import torch
+
+    from ..device import choose_device
+    from ..fuser import load
+    from ..scripts.inferers.contract import choose_runtime
+    from ..scripts.utils.enums import Runtime
+
+    device = choose_device(args.device)
+    wanted = Runtime.TORCH if args.runtime == Runtime.AUTO and args.weights is None else args.runtime
+    runtime, _ = choose_runtime(args.weights, device, wanted, args.precision)
+    load(args.weights, device, runtime, args.precision)  # refuses what cannot be used before the long work
+    overrides = overrides_of(args, (*VOLUME_OPTIONS, *NETWORK_OPTIONS, LOSS_MAP, WEIGHTS))
+    return {**overrides, "device": torch.device(device), "runtime": str(runtime)}
+
+
+def fuse_many_studies(studies: Sequence[Study], args: argparse.Namespace) -> int:
+    """Fuse studies into folders of their names, and say how many failed."""
+    from ..batch.run import fuse_studies
+
+    failed, report = fuse_studies(studies, args.output, args.task, study_overrides(args))
+    print(f"{len(studies) - failed} of {len(studies)} studies fused into {args.output}; report: {report}")
+    return SOME_FAILED if failed else 0
