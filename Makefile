@@ -2,67 +2,88 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+JOBS ?= 2
+PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# As many tests at once as JOBS says, each with one thread: more threads than cores are ruinous.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo test test-deploy quick check fix bundle export bench bench-registration lock clean
+.PHONY: setup demo test quick lint types tree fix docs bundle test-deploy export bench bench-registration lock release clean
 
-$(BIN)/.installed: setup.cfg constraints.txt
+$(BIN)/.installed: setup.cfg setup.py constraints.txt bundle/configs/metadata.json
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) -e '.[test,dev]'
+	$(BIN)/python $(PIP) torch
+	$(BIN)/python $(PIP) -e '.[test,dev]'
 	touch $@
 
 setup: $(BIN)/.installed
 
 demo: setup
-	$(BIN)/mmif-amin demo --output_dir runs/demo
+	$(BIN)/mmif-amin demo --output runs/demo
 
-test: setup
-	$(BIN)/python -m pytest
+# All that must pass: linter, types, imports and every test, the Model Zoo's acceptance among them.
+test: lint types
+	$(PYTEST)
 
-# The MONAI Deploy SDK is 2 GB and pins what it stands on: an environment of its own.
-.venv-deploy/.installed: setup.cfg constraints.txt bundle/scripts/deploy/requirements.txt
-	$(PYTHON) -m venv .venv-deploy
-	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r bundle/scripts/deploy/requirements.txt -e '.[test]'
-	touch $@
+# The same without the tests that train or start programs.
+quick: lint types
+	$(PYTEST) -m 'not slow'
 
-test-deploy: .venv-deploy/.installed
-	ulimit -s 32768; .venv-deploy/bin/python -m pytest tests/deploy
-
-quick: setup
-	$(BIN)/python -m pytest -m 'not slow'
-
-check: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	cd bundle && ../$(BIN)/lint-imports --config ../setup.cfg
-	$(BIN)/codespell --skip '*/assets/*' bundle/scripts bundle/docs container tests Dockerfile README.md CONTRIBUTING.md CHANGELOG.md
-	$(MAKE) quick
+	$(BIN)/codespell
+
+# The types, and which module may import which (setup.cfg).
+types: tree
+	bin=$$(cd $(BIN) && pwd) && cd build/tree && "$$bin"/mypy --config-file ../../setup.cfg -p mmif_amin
+	bin=$$(cd $(BIN) && pwd) && cd build/tree && "$$bin"/lint-imports --config ../../setup.cfg
+
+# Both packages as one tree, as in an installation: programs that do not run the code find mmif_amin.scripts there.
+tree: setup
+	rm -rf build/tree/mmif_amin
+	mkdir -p build/tree/mmif_amin
+	cd build/tree/mmif_amin && ln -s ../../../mmif_amin/* ../../../bundle/scripts . && rm -f __pycache__
 
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pages that are made from the code: docs/command-line.md and docs/metrics.md.
+docs: setup
+	$(BIN)/python -m mmif_amin.documentation docs
+
 # The Model Zoo's checks, then dist/mmif_amin_v<version>.zip.
 bundle: setup
-	$(BIN)/python tests/bundle/zoo.py --output_dir dist
+	$(BIN)/python tests/acceptance/zoo.py --output dist
 
-# After new weights or a new version: bundle/models/{model.ts,model.onnx,model.pt2,manifest.json}.
+# The MONAI Deploy SDK is 2 GB and pins what it stands on: an environment of its own.
+.venv-deploy/.installed: setup.cfg setup.py constraints.txt
+	$(PYTHON) -m venv .venv-deploy
+	.venv-deploy/bin/python $(PIP) torch
+	.venv-deploy/bin/python $(PIP) -e '.[test,deploy]'
+	touch $@
+
+test-deploy: .venv-deploy/.installed
+	ulimit -s 32768; .venv-deploy/bin/python -m pytest tests/mmif_amin/deploy
+
+# After new weights or a change of the network: the exports in bundle/models, and their manifest.
 export: setup
 	$(BIN)/mmif-amin export -o bundle/models
 
 bench: setup
-	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py
 
 bench-registration: setup
-	$(BIN)/python tests/benchmarks/bench_registration.py
+	$(BIN)/python benchmarks/bench_registration.py
 
-# After a change of dependencies: the pins of the container image. With Python 3.11 and PyPI as the only index.
+# After a change of dependencies: every file that holds pins. With Python 3.11 on Linux and PyPI as the only index.
 lock: setup
-	$(BIN)/python container/lock.py
+	$(BIN)/python tools/versions.py lock
+
+# make release VERSION=1.2.3: after CHANGELOG.md says what is new, below `## [Unreleased]`.
+release: setup
+	$(BIN)/python tools/versions.py release $(VERSION)
+	$(MAKE) export
 
 clean:
 	rm -rf $(VENV) .venv-deploy runs build dist *.egg-info

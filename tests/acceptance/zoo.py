@@ -1,7 +1,8 @@
 """The Model Zoo's acceptance in full mode, without network, and the bundle's archive: `make bundle`.
 
-The calls are those of the zoo's own check (Project-MONAI/model-zoo, ci/verify_bundle.py), run in the bundle's folder as
-there. ``meta_schema_20240725.json`` is the schema that ``configs/metadata.json`` names, Apache-2.0.
+The calls are those of the zoo's own check (Project-MONAI/model-zoo, ci/verify_bundle.py), made in the folder of the
+unpacked archive as there, and where the product ``mmif_amin`` cannot be imported: the archive works alone.
+``meta_schema_20240725.json`` is the schema that ``configs/metadata.json`` names, Apache-2.0.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE / "meta_schema_20240725.json"
+CALLS = HERE / "zoo_calls.py"
 FILES = ("LICENSE", "configs/metadata.json", "configs/inference.json", "configs/train.json", "configs/evaluate.json")
 FILES += ("models/model.pt", "docs/README.md", "docs/data_license.txt")
-PARTS = ("LICENSE", "__init__.py", "configs", "docs", "models", "sample_data", "scripts")  # of the bundle's folder
+PARTS = ("LICENSE", "configs", "docs", "models", "sample_data", "scripts")  # of the bundle's folder
+MAX_BYTES = 2**20  # of one file; the zoo's pre-commit refuses larger ones
 SECTIONS = (
     "# Model Overview",
     "## Data",
@@ -33,36 +36,39 @@ SECTIONS = (
     "# References",
     "# Disclaimer",
 )
-WARNINGS = """
-import runpy, sys, warnings
-import monai, itk  # both change how warnings are shown, itk without their place
+# What the archive must do without: the product, and what only some studies and options need, so that it is not among
+# the metadata's required packages.
+HIDDEN = ("mmif_amin", "itk", "pydicom", "highdicom", "onnxruntime")
+HIDE = f"""
+import sys
 
-def show(message, category, filename, lineno, file=None, line=None):
-    print(f"{filename}:{lineno}: {category.__name__}: {message}", file=sys.stderr)
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
 
-warnings.showwarning = show
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {HIDDEN} else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Hiding, sys.meta_path)
 """
-BUNDLE = """
-sys.argv[0] = "monai.bundle"
-runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
-"""
-PROPERTIES = """
-from monai.bundle import ConfigWorkflow
-workflow = ConfigWorkflow(config_file=sys.argv[2].split(","), workflow_type=sys.argv[1], output_dir=sys.argv[3])
-workflow.initialize()
-missing = workflow.check_properties()
-print("properties missing:", missing)
-sys.exit(bool(missing))
-"""
-SCRIPT = """
-import torch
-print("output of the TorchScript:", list(torch.jit.load(sys.argv[1])(torch.rand(2, 2, 40, 44)).shape))
-"""
-IN_OUT = ["--meta_file", "configs/metadata.json", "--config_file", "configs/inference.json"]
 
 
 class RefusedError(Exception):
     """The bundle would not be accepted."""
+
+
+def alone(folder: Path) -> dict[str, str]:
+    """Make an environment in which Python, and each Python that it starts, finds nothing of ``HIDDEN``.
+
+    Args:
+        folder: gets the file that hides them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(HIDE)
+    return {**os.environ, "PYTHONPATH": str(folder), "PYTHONWARNINGS": "always", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def acceptance(root: Path) -> Iterator[str]:
@@ -89,79 +95,90 @@ def acceptance(root: Path) -> Iterator[str]:
     if silent:
         raise RefusedError(f"docs/README.md: expected a command for each config, none for {', '.join(silent)}")
     yield f"docs/README.md: a command for each of {', '.join(configs)}"
-    check = ["verify_metadata", "--meta_file", IN_OUT[1], "--filepath", str(SCHEMA)]
-    yield _run(root, BUNDLE, check, "with no error")
-    for n in (1, 4):
-        yield _run(root, BUNDLE, ["verify_net_in_out", "network_def", *IN_OUT, "--n", str(n)], "data shape of network")
     with tempfile.TemporaryDirectory() as folder:
-        script = str(Path(folder) / "model.ts")
-        export = ["ckpt_export", "network_def", "--filepath", script, "--ckpt_file", "models/model.pt", *IN_OUT]
-        yield _run(root, BUNDLE, export, "exported to file")
-        yield _run(root, SCRIPT, [script], "output of the TorchScript: [2, 1, 40, 44]")
-        for kind, files in (
-            ("train", "configs/train.json"),
-            ("train", "configs/train.json,configs/evaluate.json"),
-            ("infer", "configs/inference.json"),
-            ("infer", "configs/inference_volume.json"),
+        environment = alone(Path(folder, "alone"))
+        for words in (
+            ["verify", str(SCHEMA), folder],
+            ["import"],
+            ["properties", folder],
+            *(
+                ["run", "inference", "--config_file", f"configs/{name}.json", "--output_dir", f"{folder}/{name}"]
+                for name in ("inference", "inference_volume")
+            ),
         ):
-            line = _run(root, PROPERTIES, [kind, files, folder], "properties missing: []")
-            yield f"check_properties {files}: {line}"
+            yield from _call(root, words, environment)
 
 
-def _run(root: Path, code: str, words: list[str], expected: str) -> str:
-    """Run Python in the bundle's folder; the line of its output that says that it went well."""
-    environment = {**os.environ, "PYTHONWARNINGS": "always", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", WARNINGS + code, *words]
+def _call(root: Path, words: list[str], environment: dict[str, str]) -> list[str]:
+    """Run a part of ``zoo_calls.py`` in the bundle's folder; its lines on what went well."""
+    command = [sys.executable, str(CALLS), *words]
     result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    lines = [line for line in (result.stdout + result.stderr).splitlines() if expected in line]
-    if result.returncode or not lines:
-        raise RefusedError(f"{' '.join(words[:2])}: {(result.stdout + result.stderr)[-2000:]}")
-    ours = re.findall(rf"^(?:{re.escape(str(root))}/|\./)?scripts/\S+: \w*Warning.*$", result.stderr, re.MULTILINE)
-    if ours:
-        raise RefusedError(f"{' '.join(words[:2])} warns: {ours[0]}")
-    return lines[-1].split(" - INFO - ")[-1].replace(f"{root}/", "")
+    if result.returncode:
+        raise RefusedError(f"{' '.join(words[:4])}: {(result.stdout + result.stderr)[-2000:]}")
+    lines = [line.removeprefix("ok  ") for line in result.stdout.splitlines() if line.startswith("ok  ")]
+    if not lines:
+        raise RefusedError(f"{' '.join(words[:4])}: expected a line that begins with `ok`, got none")
+    return lines
 
 
 def build(root: Path, folder: Path) -> Path:
     """Write ``mmif_amin_v<version>.zip``, whose one folder is ``mmif_amin``; the same files give the same bytes.
 
     Raises:
-        RefusedError: When something else lies in the folder, such as the output of a run: it may show patients.
+        RefusedError: When something else lies in the folder, such as the output of a run, which may show patients, or
+            when a file is larger than the zoo takes.
     """
     strange = sorted(path.name for path in root.iterdir() if path.name not in PARTS and not _is_cache(path.name))
     if strange:
         raise RefusedError(f"{root}: expected {', '.join(PARTS)}, found also {', '.join(strange)}. Move it elsewhere.")
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    names = {path.relative_to(root): path for path in paths}
+    names = {name: path for name, path in names.items() if not any(map(_is_cache, name.parts))}
+    large = [f"{name.as_posix()} ({path.stat().st_size} bytes)" for name, path in names.items() if _is_large(path)]
+    if large:
+        raise RefusedError(f"expected files of at most {MAX_BYTES} bytes, got {', '.join(large)}")
     version = json.loads((root / "configs" / "metadata.json").read_text())["version"]
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"mmif_amin_v{version}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-        for path in sorted(root.rglob("*")):
-            name = path.relative_to(root)
-            if path.is_file() and not any(map(_is_cache, name.parts)):
-                entry = zipfile.ZipInfo(f"mmif_amin/{name.as_posix()}")
-                entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
-                target.writestr(entry, path.read_bytes())
+        for name, path in names.items():
+            entry = zipfile.ZipInfo(f"mmif_amin/{name.as_posix()}")
+            entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
+            target.writestr(entry, path.read_bytes())
     return archive
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive and return the bundle's folder."""
+    with zipfile.ZipFile(archive) as source:
+        source.extractall(folder)
+    return folder / "mmif_amin"
 
 
 def _is_cache(name: str) -> bool:
     return name.startswith((".", "__pycache__"))
 
 
-def main() -> int:
-    """Check the bundle, build the archive, list it."""
-    parser = argparse.ArgumentParser(description="Check the bundle as the Model Zoo does and build its archive.")
-    parser.add_argument("--bundle_root", type=Path, default=HERE.parents[1] / "bundle", help="[bundle]")
-    parser.add_argument("--output_dir", type=Path, default=Path("dist"), help="where the archive goes [dist]")
-    args = parser.parse_args()
-    root = args.bundle_root.resolve()
-    try:
-        for line in acceptance(root):
-            print(f"ok  {line}", flush=True)
-        archive = build(root, args.output_dir)
-    except RefusedError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
+def _is_large(path: Path) -> bool:
+    return path.stat().st_size > MAX_BYTES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build the archive, check it unpacked, list it, and keep it if it would be accepted."""
+    parser = argparse.ArgumentParser(description="Build the bundle's archive and check it as the Model Zoo does.")
+    parser.add_argument("--bundle", type=Path, default=HERE.parents[1] / "bundle", help="its folder [bundle]")
+    parser.add_argument("--output", type=Path, default=Path("dist"), help="where the archive goes [dist]")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            archive = build(args.bundle.resolve(), Path(temporary))
+            for line in acceptance(unpack(archive, Path(temporary).resolve())):
+                print(f"ok  {line}", flush=True)
+        except RefusedError as error:
+            print(f"refused: {error}", file=sys.stderr)
+            return 1
+        args.output.mkdir(parents=True, exist_ok=True)
+        archive = Path(shutil.copy(archive, args.output))
     with zipfile.ZipFile(archive) as content:
         for entry in content.infolist():
             print(f"{entry.file_size:>9}  {entry.filename}")
