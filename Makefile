@@ -7,7 +7,7 @@ PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # As many tests at once as JOBS says, each with one thread: more threads than cores are ruinous.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo test quick lint types tree fix docs bundle test-deploy export bench bench-registration lock release clean
+.PHONY: setup demo test check lint types tree fix docs bundle test-deploy export bench bench-registration lock release clean
 
 $(BIN)/.installed: setup.cfg setup.py constraints.txt bundle/configs/metadata.json
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,7 @@ test: lint types
 	$(PYTEST)
 
 # The same without the tests that train or start programs.
-quick: lint types
+check: lint types
 	$(PYTEST) -m 'not slow'
 
 lint: setup
