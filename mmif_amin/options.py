@@ -248,6 +248,13 @@ VOLUME_OPTIONS = (
     ),
     Option("colormap", "of PET and SPECT", str(ColorMap.HOT), choices=tuple(ColorMap), pictures=False),
     Option("axes", "cut across one axis or all three", "best", choices=("best", "all"), pictures=False),
+    Option(
+        "same-patient",
+        "DICOM: the headers name two patients, but it is one person with two ids",
+        False,
+        flag=True,
+        pictures=False,
+    ),
     Option("dicom", "also write DICOM series; A must be DICOM", False, flag=True, pictures=False),
 )
 LOSS_MAP = Option("loss-map", "also map what of each source the fused image does not hold", False, flag=True)

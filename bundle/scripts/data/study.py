@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dicom.find import is_dicom_folder, list_series
 from ..dicom.header import DICOM_MODALITIES
+from ..dicom.patient import Patient
 from ..dicom.read import read_dicom_volume
 from ..utils.checks import InputError
 from ..utils.enums import Modality
@@ -73,18 +74,19 @@ def read_volume(path: str | os.PathLike, modality: Modality | None = None, serie
     return read_nifti_volume(path, modality) if is_nifti(path) else read_dicom_volume(path, modality, series)
 
 
-def read_study(study: Study) -> tuple[Volume, Volume, str]:
+def read_study(study: Study, same_patient: bool = False) -> tuple[Volume, Volume, str]:
     """Read both volumes and decide their modalities, by the task or, without one, by what the files say.
 
     Args:
         study: the study.
+        same_patient: take DICOM headers of two patients for two ids of one person. Defaults to False.
 
     Returns:
         Volume A, volume B, and the task, such as ``"PET-MRI"``.
 
     Raises:
         InputError: When a volume cannot be used, a file says another modality than the task, both sources are one
-            series, or the modality of a source is not known.
+            series or of two patients, or the modality of a source is not known.
     """
     wanted_a, wanted_b = modalities_of(study.task) if study.task else (Modality.MRI, None)
     a = read_volume(study.source_a, wanted_a if study.series_a is None else None, study.series_a)
@@ -106,8 +108,27 @@ def read_study(study: Study) -> tuple[Volume, Volume, str]:
                 f"Source {name}: expected {wanted}, the file says {volume.modality}. Swap the two, or name the right "
                 "modalities with --task OTHER-STRUCTURAL."
             )
+    b = _of_the_same_patient(a, b, same_patient)
     a, b = (_black_outside(_in_hounsfield(volume, wanted)) for volume, wanted in ((a, wanted_a), (b, wanted_b)))
     return a, b, f"{wanted_b}-{wanted_a}"
+
+
+def _of_the_same_patient(a: Volume, b: Volume, same_patient: bool) -> Volume:
+    """Volume B, with a note where its patient is not surely that of A; the headers' values are never told."""
+    if not (a.headers and b.headers):
+        return b
+    of_a, of_b = Patient.of(a.headers[0]), Patient.of(b.headers[0])
+    differs, unknown = ", ".join(of_a.differs_in(of_b)), ", ".join(of_a.not_compared(of_b))
+    if differs and not same_patient:
+        raise InputError(
+            f"Expected two series of one patient, the sources differ in {differs}. Choose the right series, or add "
+            "--same-patient if these are two ids of one person."
+        )
+    if differs:
+        return replace(b, notes=(*b.notes, f"{differs} differs from source A, taken as one person (--same-patient)"))
+    if unknown:
+        return replace(b, notes=(*b.notes, f"not compared with source A's patient, for lack of it: {unknown}"))
+    return b
 
 
 def _in_hounsfield(volume: Volume, modality: Modality | None) -> Volume:

@@ -82,8 +82,17 @@ def has_geometry(header: Any) -> bool:
 
 
 def _groups(items: Iterable[Any]) -> list[Any]:
-    """Content of the functional groups of one frame, or of those that all frames share."""
-    return [group.value[0] for item in items for group in item if group.VR == "SQ" and group.value]
+    """Content of the functional groups of one frame, or of those that all frames share.
+
+    Private sequences among them are no functional groups: Philips keeps a whole classic header in (2005,140F), with a
+    position, orientation and rescaling of its own.
+    """
+    return [
+        group.value[0]
+        for item in items
+        for group in item
+        if group.VR == "SQ" and group.value and not group.tag.is_private
+    ]
 
 
 def _overlaid(header: Any, parts: Iterable[Any]) -> Any:

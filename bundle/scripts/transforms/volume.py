@@ -36,15 +36,21 @@ class LoadStudyd(Transform):
     ``<key>_file`` (:class:`StudyKeys`) keeps the :class:`Volume` with its headers and notes, but zeros without memory
     as values; ``task`` is settled.
 
+    Args:
+        same_patient: take DICOM headers of two patients for two ids of one person. Defaults to False.
+
     Raises:
-        InputError: When a volume cannot be used.
+        InputError: When a volume cannot be used, or the two are of two patients.
     """
+
+    def __init__(self, same_patient: bool = False) -> None:
+        self.same_patient = same_patient
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:  # type: ignore[override]
         """Load one study."""
         d = dict(data)
         study = Study(**{name: d[name] for name in Study.__dataclass_fields__ if d.get(name) is not None})
-        *volumes, task = read_study(study)
+        *volumes, task = read_study(study, self.same_patient)
         d[SourceKeys.TASK.value] = task
         for key, volume, modality in zip(SOURCES, volumes, reversed(task.split("-")), strict=True):
             frame = volume.headers[0].get("FrameOfReferenceUID") if volume.headers else None

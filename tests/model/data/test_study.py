@@ -111,3 +111,31 @@ def test_ct_without_unit_and_with_negative_values_is_in_hounsfield_units(tmp_pat
     volume = read_study(Study(*paths, task="CT-MRI"))[1]
     assert volume.unit == "HU"
     assert "negative values, so taken as Hounsfield units" in volume.notes
+
+
+@pytest.fixture
+def strangers(tmp_path):
+    """The MR of one patient and the CT of another one on the same grid."""
+    write_series(tmp_path / "mr", modality="MR")
+    write_series(tmp_path / "ct", modality="CT", PatientID="PID-9000", PatientName="ROE^RICHARD")
+    return Study(str(tmp_path / "mr"), str(tmp_path / "ct"))
+
+
+def test_two_patients_are_refused_by_the_names_of_the_tags(strangers):
+    with pytest.raises(InputError, match="the sources differ in PatientID, PatientName") as refusal:
+        read_study(strangers)
+    for value in ("9000", "ROE", "4711", "DOE"):
+        assert value not in str(refusal.value).upper()
+
+
+def test_two_ids_of_one_person_are_taken_on_request_and_noted(strangers):
+    _, b, _ = read_study(strangers, same_patient=True)
+    (note,) = [note for note in b.notes if "--same-patient" in note]
+    assert note.startswith("PatientID, PatientName differs from source A")
+
+
+def test_a_patient_that_cannot_be_compared_is_noted(tmp_path):
+    write_series(tmp_path / "mr", modality="MR")
+    write_series(tmp_path / "ct", modality="CT", without=("PatientID", "PatientName"))
+    _, b, _ = read_study(Study(str(tmp_path / "mr"), str(tmp_path / "ct")))
+    assert any("for lack of it" in note for note in b.notes)

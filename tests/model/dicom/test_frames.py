@@ -56,6 +56,27 @@ def test_enhanced_mr_of_several_time_points(tmp_path):
     assert "TemporalPositionIndex has 2 values: 1 (10 images), 2 (10 images)" in refusal(tmp_path)
 
 
+def test_a_private_copy_of_the_classic_header_is_no_functional_group(tmp_path):
+    """Philips writes one into each frame, half a voxel off and with a rescaling of its own."""
+    phantom = made.write_enhanced_mr(tmp_path / "a")
+    dataset = pydicom.dcmread(phantom.files[0])
+    for frame in (*dataset.PerFrameFunctionalGroupsSequence, dataset.SharedFunctionalGroupsSequence[0]):
+        classic = made.item_of(
+            ImagePositionPatient=[1, 2, 3],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            PixelSpacing=[9, 9],
+            RescaleSlope=7,
+            RescaleIntercept=1,
+            SOPInstanceUID="1.2.3",
+        )
+        frame.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", classic)
+    dataset.save_as(phantom.files[0])
+    assert (0x2005, 0x100F) in dataset.PerFrameFunctionalGroupsSequence[0]
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.values, 2.0 * phantom.stored - 5)
+    np.testing.assert_allclose(volume.affine, phantom.affine, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("spacing", "notes"),
     [
