@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["fill_template", "json_for_script"]
+__all__ = ["content_hash", "fill_template", "json_for_script"]
 
 ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}
+
+
+def content_hash(text: str) -> str:
+    r"""The word with which a content security policy allows one inline script or style.
+
+    Args:
+        text: what stands between the tags, with ``\n`` as its ends of lines.
+
+    Reference: W3C, "Content Security Policy Level 3", 2.3.1.
+
+    Example:
+        >>> content_hash("alert(1)")
+        "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"
+    """
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def json_for_script(data: Any) -> str:

@@ -22,7 +22,11 @@ class Browser:
     """Chromium, told what to do over a pipe in its DevTools protocol: mouse, keys, screenshots, what went wrong."""
 
     SIZE = (1280, 800)
-    FLAGS = ("--headless", "--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader")
+    FLAGS = (
+        *("--headless", "--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"),
+        *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        "--disable-sync",
+    )
 
     def __init__(self, profile, *flags):
         (read_command, self.commands), (self.answers, write_answer) = os.pipe(), os.pipe()
@@ -117,8 +121,9 @@ class Browser:
         self.drag((at[0], top + height / 2), (at[1], top + height / 2))
 
     def key(self, name):
+        text = {"text": name} if len(name) == 1 else {}
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name)
+            self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name, **text)
 
     def picture(self, script="document.getElementById('stage')"):
         left, top, width, height = self.box(script)
@@ -126,6 +131,7 @@ class Browser:
         picture = base64.b64decode(self.send("Page.captureScreenshot", clip=clip)["data"])
         return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
 
-    def open(self, page):
-        self.send("Page.navigate", url=page.as_uri())
+    def open(self, page, hash=""):
+        self.send("Page.navigate", url="about:blank")  # the same address with another hash would not load again
+        self.send("Page.navigate", url=page.as_uri() + hash)
         self.wait("window.viewReady === true || Boolean(document.getElementById('message')?.textContent)")

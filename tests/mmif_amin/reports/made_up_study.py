@@ -46,7 +46,24 @@ def made_up_volumes() -> dict[str, np.ndarray]:
     return volumes
 
 
+def made_up_labels() -> np.ndarray:
+    """Two blocks, 3 and 7, in the middle of the ball."""
+    labels = np.zeros(SHAPE, np.uint8)
+    x, y, z = (size // 2 for size in SHAPE)
+    labels[x - 6 : x, y - 5 : y + 5, z - 4 : z + 4] = 3
+    labels[x : x + 6, y - 5 : y + 5, z - 4 : z + 4] = 7
+    return labels
+
+
 VOLUMES = made_up_volumes()
+LABELS = made_up_labels()
+
+
+def write_labels(folder, name="carried/01_tumor", labels=LABELS):
+    path = folder / f"{name}.nii.gz"
+    path.parent.mkdir(exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(labels, oblique_affine()), path)
+    return path
 
 
 def write_study(folder, names=tuple(VOLUMES), report=FULL):

@@ -13,13 +13,13 @@ import pytest
 from scripts.utils.checks import InputError
 
 from mmif_amin.reports.study_view import write_study_view
-from tests.mmif_amin.reports.made_up_study import SHAPE, VOLUMES, oblique_affine, write_study
+from tests.mmif_amin.reports.made_up_study import LABELS, SHAPE, VOLUMES, oblique_affine, write_labels, write_study
 from tests.model.data.study_reports import BARE, FULL, OF_VERSION_0_4_0
 
 
 def embedded(page: str) -> dict[str, nibabel.Nifti1Image]:
     """The volumes of a page."""
-    found = re.findall(r'<script type="application/gzip" id="(\w+)">([^<]*)</script>', page)
+    found = re.findall(r'<script type="application/gzip" id="([\w-]+)">([^<]*)</script>', page)
     return {name: nibabel.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(data))) for name, data in found}
 
 
@@ -32,7 +32,9 @@ def test_the_page_is_written_beside_the_study_or_where_it_is_asked_for(tmp_path)
 def test_the_page_needs_nothing_else_and_names_nobody(tmp_path):
     page = write_study_view(write_study(tmp_path)).read_text()
     assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?(https?:)?//""", page.split("<script>")[0])
-    assert "default-src 'none'" in page  # the browser itself refuses whatever would be fetched
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src 'none'; ")  # the browser itself refuses whatever would be fetched
+    assert "unsafe" not in policy
     assert "Research use only, not for diagnosis" in page
     assert "BSD 2-Clause License" in page
     assert "Marianne" not in page
@@ -106,7 +108,7 @@ def test_no_text_of_a_report_ends_its_script(tmp_path):
     assert study["sources"]["a"]["notes"] == list(FULL.sources.a.notes)
     assert set(study) == {
         *("version", "task", "grid", "sources", "registration", "metrics", "loss"),
-        *("shape", "toVoxel", "volumes", "colormaps"),
+        *("shape", "toVoxel", "volumes", "carried", "presets", "colormaps"),
     }
     assert page.count("</script") == 2 + len(VOLUMES)  # NiiVue, the page itself, the volumes
 
@@ -122,3 +124,36 @@ def test_a_study_of_a_newer_version_is_refused(tmp_path):
     (tmp_path / "report.json").write_text(json.dumps({**BARE.to_dict(), "schema_version": 99}))
     with pytest.raises(InputError, match="report.json: key 'schema_version': expected at most"):
         write_study_view(tmp_path)
+
+
+def test_label_volumes_are_embedded_with_their_names_and_labels(tmp_path):
+    write_labels(write_study(tmp_path))
+    write_labels(tmp_path, "labels_mine", (LABELS == 7).astype(np.int16))
+    page = write_study_view(tmp_path).read_text()
+    carried = told(page)["carried"]
+    assert [one["name"] for one in carried] == ["tumor", "labels_mine"]
+    assert [[(label["text"], label["index"]) for label in one["labels"]] for one in carried] == [
+        [("3", 1), ("7", 2)],
+        [("", 3)],
+    ]
+    images = embedded(page)
+    assert (images["carried-0"].get_fdata() == np.select([LABELS == 3, LABELS == 7], [1, 2])).all()
+    assert (images["carried-1"].get_fdata() == 3 * (LABELS == 7)).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        pytest.param(LABELS / np.float32(2), "expected whole numbers as labels", id="halves"),
+        pytest.param(LABELS[1:], "expected the grid of fused.nii.gz", id="another grid"),
+    ],
+)
+def test_label_volumes_that_do_not_fit_are_named(tmp_path, labels, match):
+    write_labels(write_study(tmp_path), labels=labels)
+    with pytest.raises(InputError, match=f"carried/01_tumor.nii.gz: {match}"):
+        write_study_view(tmp_path)
+
+
+def test_pictures_of_the_middle_slices_stand_before_the_scripts(tmp_path):
+    page = write_study_view(write_study(tmp_path)).read_text()
+    assert len(re.findall('<img class="preview" alt="" src="data:image/png;base64,', page.split("<script>")[0])) == 3

@@ -7,7 +7,7 @@ import pytest
 
 from mmif_amin.reports.study_view import write_study_view
 from tests.mmif_amin.reports.browser import Browser, needs_chromium
-from tests.mmif_amin.reports.made_up_study import VOLUMES, oblique_affine, write_study
+from tests.mmif_amin.reports.made_up_study import VOLUMES, oblique_affine, write_labels, write_study
 from tests.model.data.study_reports import BARE
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.slow, needs_chromium]
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
-    browser.open(write_study_view(write_study(tmp_path_factory.mktemp("study"))))
+    study = write_study(tmp_path_factory.mktemp("study"))
+    write_labels(study)
+    browser.open(write_study_view(study))
     yield browser
     browser.close()
 
@@ -24,7 +26,7 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def page(browser):
     """The page side by side in gray with all planes and its first windows; nothing may go wrong or be fetched."""
-    for text in ("side by side", "all planes", "gray", "off", "reset"):
+    for text in ("side by side", "all planes", "gray", "fused detail", "off", "reset"):
         browser.press(text)
     yield browser
     wrong = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
@@ -156,10 +158,176 @@ def test_loss_map_and_color_are_laid_over_the_fused_image(page):
     assert changed(gray, page.picture("panels.fused.canvas")) > 0.02
 
 
+def choose_preset(page, name, text):
+    page.run(f"""(select => {{
+        select.value = [...select.options].find(option => option.text === '{text}').value;
+        select.dispatchEvent(new Event('change'));
+    }})(document.querySelector('[data-window={name}] select'))""")
+
+
+def scale(page, key):
+    return page.run(f"panels.{key}.figure.querySelector('.scale').innerText").split("\n")
+
+
+def test_a_preset_sets_window_and_scale(page):
+    first = page.picture("panels.b.canvas")
+    assert scale(page, "b")[-1] == "B PET, SUVbw"
+    choose_preset(page, "source_b", "SUV 0 to 20")
+    assert page.run("state.windows.source_b") == [0, 20]
+    assert scale(page, "b")[:-1] == ["0", "5", "10", "15", "20"]
+    assert changed(first, page.picture("panels.b.canvas")) > 0.02
+    page.press("color")
+    assert scale(page, "fused")[-1] == "color: B PET, SUVbw"
+    assert "7" not in scale(page, "fused")[:-1]
+    assert max(map(float, scale(page, "fused")[:-1])) <= 7.5  # the colors were made with the window of the fusion
+
+
+def test_an_overlay_of_b_over_a_stands_beside_the_fused_image(page):
+    page.press("overlay")
+    assert page.run("Object.values(panels).map(panel => panel.figure.classList.contains('away'))") == [
+        False,
+        True,
+        False,
+    ]
+    pictures = []
+    for share in (0, 0.5, 1):
+        page.slide("over", share)
+        pictures.append(page.picture("panels.a.canvas"))
+    colors = [float(np.ptp(picture, axis=-1).mean()) for picture in pictures]
+    assert colors[0] < colors[1] < colors[2]
+    page.drag(place_in_plane(page, "a", 0, 0.4, 0.4))
+    crosshairs = page.run("['a', 'fused'].map(key => [...panels[key].view.scene.crosshairPos])")
+    assert crosshairs[0] == pytest.approx(crosshairs[1])
+    page.press("side by side")
+    assert np.ptp(page.picture("panels.a.canvas")[100:200, 100:200], axis=-1).mean() < colors[1]
+
+
+def test_without_fused_detail_the_structure_alone_is_shown(page):
+    fused = page.picture("panels.fused.canvas")
+    page.press("only A")
+    alone = page.picture("panels.fused.canvas")
+    assert changed(fused, alone) > 0.02
+    assert "Fused detail off" in page.run("panels.fused.figure.innerText")
+    page.press("fused detail")
+    assert changed(fused, page.picture("panels.fused.canvas")) == 0
+
+
+def test_a_loss_map_has_its_legend(page):
+    page.press("lost of A")
+    assert scale(page, "fused")[0] == "0"
+    assert scale(page, "fused")[-2:] == ["1", "lost of A: part of the local information"]
+
+
+def test_contours_are_rims_that_can_be_switched_off(page):
+    page.press("axial")
+    page.run("goTo([0, 0, 0]) ?? null")
+    box = "document.querySelector('#contours input')"
+    shown = page.picture("panels.a.canvas")
+    page.click(box)
+    hidden = page.picture("panels.a.canvas")
+    rim = np.ptp(shown, axis=-1) > 120
+    assert 20 < rim.sum() < 0.05 * rim.size
+    assert np.ptp(hidden, axis=-1)[rim].max() <= 120 or changed(shown, hidden) > 0
+    assert 0 < changed(shown, hidden) < 0.05
+    page.click(box)
+    assert changed(shown, page.picture("panels.a.canvas")) == 0
+    assert "3" in page.run("document.getElementById('contours').innerText")
+
+
+KEYS = [
+    pytest.param("2", "state.mode", "overlay", id="overlay"),
+    pytest.param("c", "state.plane", "coronal", id="plane"),
+    pytest.param("g", "state.color", True, id="color"),
+    pytest.param("d", "state.detail", False, id="detail"),
+    pytest.param("l", "state.loss", "loss_a", id="loss map"),
+    pytest.param("?", "document.getElementById('help').open", True, id="help"),
+]
+
+
+@pytest.mark.parametrize(("key", "asked", "expected"), KEYS)
+def test_keys(page, key, asked, expected):
+    page.run("document.activeElement.blur() ?? null")
+    page.key(key)
+    assert page.run(asked) == expected
+    page.run("document.getElementById('help').close() ?? null")
+
+
+def test_letters_can_be_switched_off(page):
+    page.run("document.getElementById('letters').checked = false")
+    page.key("c")
+    assert page.run("state.plane") == "all planes"
+    page.run("document.getElementById('letters').checked = true")
+
+
+def test_a_link_shows_the_same_view_again(page, browser, tmp_path):
+    page.press("axial")
+    page.press("overlay")
+    page.drag(place_in_plane(page, "a", 0, 0.4, 0.35))
+    choose_preset(page, "source_b", "SUV 0 to 5")
+    page.click("document.getElementById('copy')")
+    page.wait("document.getElementById('linked').open")
+    link = page.run("document.getElementById('link').value")
+    seen = page.run("[state.mode, state.plane, state.windows.source_b, state.mm]")
+    page.run("document.getElementById('linked').close() ?? null")
+    other = Browser(tmp_path / "profile")
+    try:
+        study = write_study(tmp_path)
+        other.open(write_study_view(study), link[link.index("#") :])
+        again = other.run("[state.mode, state.plane, state.windows.source_b, state.mm]")
+        assert again[:3] == seen[:3] == ["overlay", "axial", [0, 5]]
+        assert again[3] == pytest.approx(seen[3], abs=0.1)
+        other.open(
+            study / "view.html", "#mode=%3Cscript%3E&plane=constructor&at=1,NaN,2&source_a=5,1&loss=fused&over=999"
+        )
+        state = other.run("[state.mode, state.plane, state.windows.source_a, state.loss]")
+        assert state == ["side by side", "all planes", [0, 900], None]
+    finally:
+        other.close()
+
+
+def test_every_control_has_a_name(page):
+    page.send("Accessibility.enable")
+    for text in ("side by side", "overlay", "curtain", "blend", "checkerboard"):
+        page.press(text)
+        nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+        roles = {"button", "checkbox", "combobox", "slider", "spinbutton", "textbox", "image"}
+        controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
+        assert len(controls) > 20
+        assert [node for node in controls if not node.get("name", {}).get("value")] == []
+
+
+CONTRASTS = """(() => {
+  const light = color => color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    while (element && /, 0\\)$/.test(getComputedStyle(element).backgroundColor)) element = element.parentElement;
+    return getComputedStyle(element).backgroundColor;
+  };
+  return [...document.querySelectorAll('body *')].filter(element => element.checkVisibility() && element.innerText
+    && !element.children.length && !element.disabled).map(element => {
+    const both = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
+    return [(both[0] + 0.05) / (both[1] + 0.05), element.innerText];
+  });
+})()"""
+
+
+def test_all_text_stands_out_from_its_ground(page):
+    contrasts = page.run(CONTRASTS)
+    assert len(contrasts) > 40
+    assert [found for found in contrasts if found[0] < 4.5] == []  # WCAG 2.2, 1.4.3
+
+
+def test_the_first_picture_is_there_before_the_volumes(browser):
+    marks = browser.run("['first picture', 'usable'].map(name => performance.getEntriesByName(name)[0].startTime)")
+    assert 0 < marks[0] < marks[1]
+    assert browser.run("document.querySelectorAll('.preview').length") == 0
+
+
 def test_a_study_without_the_optional_parts(browser, tmp_path):
     browser.open(write_study_view(write_study(tmp_path, ("fused", "source_a", "source_b"), BARE)))
     assert browser.run("document.getElementById('message').textContent") == ""
-    assert browser.run("[...document.querySelectorAll('aside section')].map(s => s.hidden)") == [0, 0, 1, 1, 1, 1]
+    assert browser.run("[...document.querySelectorAll('aside section')].map(s => s.hidden)") == [0, 0, 1, 1, 1, 1, 1]
     assert "checkerboard" not in browser.run("document.getElementById('modes').innerText")
 
 
