@@ -7,7 +7,7 @@ PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # As many tests at once as JOBS says, each with one thread: more threads than cores are ruinous.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo test check lint types tree fix docs bundle test-deploy export bench bench-registration lock release clean
+.PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench bench-registration lock release clean
 
 $(BIN)/.installed: setup.cfg setup.py constraints.txt bundle/configs/metadata.json
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +66,16 @@ bundle: setup
 test-deploy: .venv-deploy/.installed
 	ulimit -s 32768; .venv-deploy/bin/python -m pytest tests/mmif_amin/deploy
 
+# NVFlare is large, and monai-nvflare pins what it stands on: an environment of its own too.
+.venv-federated/.installed: setup.cfg setup.py constraints.txt
+	$(PYTHON) -m venv .venv-federated
+	.venv-federated/bin/python $(PIP) torch
+	.venv-federated/bin/python $(PIP) -e '.[test,federated]'
+	touch $@
+
+test-federated: .venv-federated/.installed
+	OMP_NUM_THREADS=1 .venv-federated/bin/python -m pytest tests/acceptance/federated
+
 # After new weights or a change of the network: the exports in bundle/models, and their manifest.
 export: setup
 	$(BIN)/mmif-amin export -o bundle/models
@@ -86,4 +96,4 @@ release: setup
 	$(MAKE) export
 
 clean:
-	rm -rf $(VENV) .venv-deploy runs build dist *.egg-info
+	rm -rf $(VENV) .venv-deploy .venv-federated runs build dist *.egg-info

@@ -26,9 +26,17 @@ from scripts.utils.checks import input_error_behind
 from tests.conftest import BUNDLE
 
 CONFIGS = BUNDLE / "configs"
-TRAIN, EVALUATE, INFERENCE, VOLUME, MULTI_GPU, TWO_LEVEL = (
+TRAIN, EVALUATE, INFERENCE, VOLUME, MULTI_GPU, MULTI_GPU_EVALUATE, TWO_LEVEL = (
     str(CONFIGS / f"{name}.json")
-    for name in ("train", "evaluate", "inference", "inference_volume", "multi_gpu_train", "train_two_level")
+    for name in (
+        "train",
+        "evaluate",
+        "inference",
+        "inference_volume",
+        "multi_gpu_train",
+        "multi_gpu_evaluate",
+        "train_two_level",
+    )
 )
 SMALL = {
     "epochs": 2,
@@ -40,6 +48,7 @@ SMALL = {
     "network_def#growth": [4, 4],
     "network_def#num_blocks": [1, 1],
 }
+OVERLAYS = [EVALUATE, MULTI_GPU, MULTI_GPU_EVALUATE, TWO_LEVEL]
 PROPERTIES = [
     pytest.param("train", [TRAIN], id="train"),
     pytest.param("train", [TRAIN, EVALUATE], id="evaluate"),
@@ -94,15 +103,15 @@ def test_training_and_inference_find_their_code_in_the_same_way():
     train, *others = (json.loads(open(path).read()) for path in (TRAIN, INFERENCE, VOLUME))
     for key in ("bundle_root", "foreign_scripts"):
         assert [other[key] for other in others] == [train[key]] * 2
-    for path in (TRAIN, INFERENCE, VOLUME, EVALUATE, MULTI_GPU):
+    for path in (TRAIN, INFERENCE, VOLUME, EVALUATE, MULTI_GPU, MULTI_GPU_EVALUATE):
         assert json.loads(open(path).read())["run"][0] == "$@bundle_root", path
 
 
-@pytest.mark.parametrize("path", [EVALUATE, MULTI_GPU, TWO_LEVEL], ids=lambda path: path.split("/")[-1])
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.split("/")[-1])
 def test_overlays_have_at_most_50_lines_and_merge(path):
     overlay = json.loads(open(path).read())
     assert len(open(path).read().splitlines()) <= 50
-    new = {"ckpt_path", "split", "examples", "evaluating", "finalize"}
+    new = {"ckpt_path", "split", "examples", "evaluating", "finalize", "shard_by"}
     new |= {"reconstruction_def", "reconstruction", "reconstruction_optimizer"}
     known = json.loads(open(TRAIN).read())
     parser = ConfigParser()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..utils.checks import InputError
-from ..utils.enums import Modality, SourceKeys
+from ..utils.enums import Modality, ShardBy, SourceKeys
 from ..utils.files import IMAGE_SUFFIXES, is_nifti
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "harvard_pairs",
     "json_pairs",
     "modalities_of",
+    "patient_of",
+    "patient_shards",
     "spread_over_tasks",
     "tasks_of",
 ]
@@ -146,6 +148,52 @@ def case_of(name: str) -> str:
     return name[:-3] or name
 
 
+def patient_of(item: dict) -> str:
+    """Return the patient of a pair: of a slice, its volume's file; of a picture, its name as :func:`case_of` reads it.
+
+    Example:
+        >>> patient_of({"source_a": "t1.nii.gz", "name": "ct_022", "slice": 22}), patient_of({"name": "4013"})
+        ('t1.nii.gz', '4')
+    """
+    if item.get(SourceKeys.SLICE.value, -1) >= 0:
+        return str(item[SourceKeys.SOURCE_A.value])
+    return case_of(str(item[SourceKeys.NAME.value]))
+
+
+def patient_shards(items: Sequence[dict], processes: int) -> list[list[dict]]:
+    """Deal out pairs to processes so that all pairs of a patient are with one process.
+
+    The patient with most pairs comes first, and each goes to the process that has fewest pairs so far.
+
+    Args:
+        items: a data list.
+        processes: how many shards to make.
+
+    Returns:
+        One data list for each process, none of them empty, each in the order of ``items``.
+
+    Raises:
+        InputError: When there are fewer patients than processes.
+
+    Example:
+        >>> items = [{"name": name} for name in ("1001", "1002", "2001", "3001")]
+        >>> [[item["name"] for item in shard] for shard in patient_shards(items, 2)]
+        [['1001', '1002'], ['2001', '3001']]
+    """
+    by_patient: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        by_patient.setdefault(patient_of(item), []).append(index)
+    if len(by_patient) < processes:
+        raise InputError(
+            f"shard_by patient: expected at least as many patients as processes, got {len(by_patient)} patients and "
+            f"{processes} processes. Start fewer processes, or use shard_by image."
+        )
+    shards: list[list[int]] = [[] for _ in range(processes)]
+    for indices in sorted(by_patient.values(), key=len, reverse=True):
+        min(shards, key=len).extend(indices)
+    return [[items[index] for index in sorted(shard)] for shard in shards]
+
+
 def _split_names(task: str, names: list[str], split: str, listed: dict[str, list] | None) -> set[str]:
     if listed is not None:
         for key in SPLITS[split]:
@@ -239,6 +287,9 @@ def fusion_datalist(
     split: str | None = None,
     tasks: Sequence[str] | None = None,
     balance: bool = False,
+    shard_by: ShardBy | str = ShardBy.IMAGE,
+    rank: int = 0,
+    processes: int = 1,
 ) -> list[dict]:
     """Pairs of a data set: a datalist JSON, a folder with one, a folder in the Harvard layout, or two folders.
 
@@ -248,20 +299,37 @@ def fusion_datalist(
         split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
         tasks: which tasks. Defaults to None: all.
         balance: repeat the pairs of smaller tasks, for training. Defaults to False.
+        shard_by: ``"patient"`` keeps only the patients of this process, see :func:`patient_shards`, and repeats some of
+            their pairs until it has as many as every other process. Defaults to ``"image"``: every process has all
+            pairs, and a sampler deals them out.
+        rank: which of the processes this is. Defaults to 0.
+        processes: how many there are. Defaults to 1.
 
     Returns:
         One dictionary a pair: ``source_a``, ``source_b`` (paths), ``task``, ``name``, ``slice`` (-1: none).
 
     Raises:
-        InputError: When the data set is none of these, or nothing is left of it.
+        InputError: When the data set is none of these, or nothing is left of it, or it has too few patients, or
+            ``shard_by`` is not known.
         ValueError: When ``split`` is not known.
     """
     if split is not None and split not in SPLITS:
         raise ValueError(f"`split` must be one of {list(SPLITS)} or None, got {split!r}.")
     if not isinstance(dataset_dir, (str, os.PathLike)):
         items = _two_folders(dataset_dir, split, tasks)
-        return balance_tasks(items) if balance else items
-    path = Path(dataset_dir)
+    else:
+        items = _file_or_folder(Path(dataset_dir), split, tasks)
+    if shard_by not in set(ShardBy):
+        raise InputError(f"shard_by: expected one of {', '.join(ShardBy)}, got {shard_by!r}.")
+    by_patient = shard_by == ShardBy.PATIENT
+    shards = patient_shards(items, processes) if by_patient else [items]
+    shards = [balance_tasks(shard) for shard in shards] if balance else shards
+    longest = max(len(shard) for shard in shards)
+    own = shards[rank if by_patient else 0]
+    return [own[n % len(own)] for n in range(longest)]
+
+
+def _file_or_folder(path: Path, split: str | None, tasks: Sequence[str] | None) -> list[dict]:
     listing = path / "datalist.json" if path.is_dir() else path
     if listing.suffix == ".json" and listing.is_file():
         items = [i for i in json_pairs(listing, split) if not tasks or i[SourceKeys.TASK.value] in tasks]
@@ -269,4 +337,4 @@ def fusion_datalist(
         items = harvard_pairs(path, split, tasks)
     if not items:
         raise InputError(f"{path}: no pairs of the tasks {list(tasks or [])} in the split {split}.")
-    return balance_tasks(items) if balance else items
+    return items

@@ -12,8 +12,9 @@ from torch import nn
 
 from ..losses.base import FusionLoss
 from ..losses.teachers import LossTeacher
+from ..utils.checks import InputError
 
-__all__ = ["FusionTrainer", "prepare_fusion_batch"]
+__all__ = ["FusionTrainer", "prepare_fusion_batch", "share_of_batch"]
 
 
 def prepare_fusion_batch(
@@ -33,6 +34,28 @@ def prepare_fusion_batch(
         raise KeyError(f"The batch must hold `image`, both sources as channels, got keys {sorted(batchdata)}.")
     image = batchdata["image"].as_subclass(torch.Tensor).to(device=device, non_blocking=non_blocking)
     return image, image
+
+
+def share_of_batch(batch_size: int, processes: int) -> int:
+    """Return how many images of each batch one of several processes takes: the batch is that of the whole training.
+
+    Args:
+        batch_size: images of a batch.
+        processes: how many processes train.
+
+    Raises:
+        InputError: When the batch cannot be shared out evenly.
+
+    Example:
+        >>> share_of_batch(6, 2)
+        3
+    """
+    if batch_size < processes or batch_size % processes:
+        raise InputError(
+            f"batch_size: expected a multiple of the {processes} processes, got {batch_size}. It counts the images of "
+            f"all processes together: choose e.g. {max(1, batch_size // processes) * processes}."
+        )
+    return batch_size // processes
 
 
 class FusionTrainer(SupervisedTrainer):

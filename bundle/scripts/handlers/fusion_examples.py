@@ -15,6 +15,7 @@ from ..losses.base import FusionLoss
 from ..utils.color import colorize
 from ..utils.contact_sheet import write_contact_sheet
 from ..utils.enums import SourceKeys
+from .processes import gather
 
 if TYPE_CHECKING:
     from .tracking import FusionTrackingHandler
@@ -30,6 +31,8 @@ class FusionExamplesHandler:
         loss: the fusion loss, whose shares are shown as maps (white: source A alone). Defaults to None: no maps.
         examples: pairs a task. Defaults to 2.
         tracking: the MLflow handler that each sheet is logged to. Defaults to None: none.
+        save: whether this process writes the sheets; each process of a run must have this handler, because each has
+            some of the pairs. Defaults to True.
     """
 
     def __init__(
@@ -38,14 +41,15 @@ class FusionExamplesHandler:
         loss: FusionLoss | None = None,
         examples: int = 2,
         tracking: FusionTrackingHandler | None = None,
+        save: bool = True,
     ) -> None:
         self.folder = Path(output_dir) / "examples"
         self.loss = loss
         self.examples = examples
         self.tracking = tracking
-        self._rows: list[list[np.ndarray]] = []
-        self._names: list[str] = []
-        self._chosen: set[tuple[str, str]] = set()
+        self.save = save
+        self._rows: dict[tuple[str, str], list[np.ndarray]] = {}
+        self._chosen: list[tuple[str, str]] = []
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -63,15 +67,14 @@ class FusionExamplesHandler:
             pictures = [image[:1].numpy(), color, fused, colorize(fused, color)]
             if self.loss is not None:
                 pictures.extend(self._maps(self.loss, image))
-            self._rows.append(pictures)
-            self._names.append(f"{task} {name}")
+            self._rows[task, name] = pictures
 
-    def _choose(self, engine: Any) -> set[tuple[str, str]]:
+    def _choose(self, engine: Any) -> list[tuple[str, str]]:
         """Task and name of the pairs to show."""
         if not self._chosen:
             items = engine.data_loader.dataset.data
             chosen = [items[index] for index in spread_over_tasks(items, self.examples)]
-            self._chosen = {(item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in chosen}
+            self._chosen = [(item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]) for item in chosen]
         return self._chosen
 
     @staticmethod
@@ -85,12 +88,16 @@ class FusionExamplesHandler:
 
     def write(self, engine: Engine) -> None:
         """Write the sheet."""
+        found = {key: pictures for part in gather(self._rows) for key, pictures in part.items()}
+        self._rows = {}
+        if not self.save:
+            return
+        rows = {" ".join(key): found[key] for key in self._choose(engine) if key in found}
         epoch = getattr(engine.state, "trainer_epoch", None)
         name = "sheet.png" if epoch is None else f"epoch_{epoch:04d}.png"
         columns = ["source A", "source B", "fused", "fused, color of B"]
         if self.loss is not None:
             columns += ["share of A, intensity", "share of A, structure"]
-        path = write_contact_sheet(self.folder / name, self._rows, columns, self._names)
-        self._rows, self._names = [], []
+        path = write_contact_sheet(self.folder / name, list(rows.values()), columns, list(rows))
         if self.tracking is not None:
             self.tracking.log_artifact(path, "examples")

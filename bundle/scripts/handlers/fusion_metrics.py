@@ -6,12 +6,12 @@ import os
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 
 from ..metrics.suite import FusionMetricSuite, write_means, write_rows
 from ..utils.enums import SourceKeys
+from .processes import first_of_each, gather, is_first_process, positions_of
 
 __all__ = ["FusionMetricsHandler"]
 
@@ -21,6 +21,9 @@ class FusionMetricsHandler(IgniteMetricHandler):
 
     Its own value, for best-by-key-metric, is ``score``; every mean goes to ``engine.state.metrics`` beside it, as
     ``VIF`` and ``CT-MRI/VIF``.
+
+    On several processes it counts each image of the data set once, in its order, as one process does: a sampler gives
+    some images twice, so that each process has as many.
 
     Args:
         suite: the metrics.
@@ -39,7 +42,13 @@ class FusionMetricsHandler(IgniteMetricHandler):
         self.csv_path = csv_path
         self.table_path = table_path
         self._names: list[tuple[str, str]] = []
+        self._positions: list[int] = []
         self._means: dict[str, float] = {}
+
+    def started(self, engine: Any) -> None:
+        """Begin an epoch."""
+        super().started(engine)
+        self._positions = positions_of(engine)
 
     def reset(self) -> None:
         """Forget all images."""
@@ -57,15 +66,14 @@ class FusionMetricsHandler(IgniteMetricHandler):
 
     def compute(self) -> float:
         """Aggregate, write the files on the first process, and return ``score``."""
-        self._means = self.suite.aggregate()
-        names, first = self._names, True
-        if dist.is_available() and dist.is_initialized():
-            gathered: list[list[tuple[str, str]]] = [[] for _ in range(dist.get_world_size())]
-            dist.all_gather_object(gathered, names)
-            names, first = [name for part in gathered for name in part], dist.get_rank() == 0
-        if self.csv_path is not None and first:
-            write_rows(self.csv_path, names, self.suite.get_buffer()[:, 1:].tolist())
-        if self.table_path is not None and first:
+        rows, names = self.suite.get_buffer(), [name for part in gather(self._names) for name in part]
+        if self._positions:
+            kept = first_of_each([position for part in gather(self._positions) for position in part])
+            rows, names = rows[kept], [names[index] for index in kept]
+        self._means = self.suite.aggregate(rows)
+        if self.csv_path is not None and is_first_process():
+            write_rows(self.csv_path, names, rows[:, 1:].tolist())
+        if self.table_path is not None and is_first_process():
             write_means(self.table_path, self._means)
         self._is_reduced = True
         return self._means["score"]

@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from ..utils.enums import SourceKeys
 from ..utils.files import write_atomically
 from .figures import new_figure
+from .processes import gather
 
 __all__ = ["LossSummaryHandler"]
 
@@ -22,13 +23,16 @@ class LossSummaryHandler:
     """Collects the loss's ``summary()``, the trainer's ``outer_values`` and the learning rate; stores epoch means.
 
     They go to ``engine.state.metrics`` (so MLflow logs them; put this handler before the MLFlowHandler), to
-    ``loss_weights.csv`` and to ``loss_weights.png``. A resumed run continues both.
+    ``loss_weights.csv`` and to ``loss_weights.png``. A resumed run continues both. The means are over all processes of
+    the training, each of which must have this handler.
 
     Args:
         output_dir: folder of the two files.
+        save: whether this process writes them. Defaults to True.
     """
 
-    def __init__(self, output_dir: str | os.PathLike) -> None:
+    def __init__(self, output_dir: str | os.PathLike, save: bool = True) -> None:
+        self.save = save
         self.csv_path = Path(output_dir) / "loss_weights.csv"
         self.figure_path = Path(output_dir) / "loss_weights.png"
         self._sums: dict[str, float] = defaultdict(float)
@@ -54,14 +58,26 @@ class LossSummaryHandler:
 
     def store(self, engine: Engine) -> None:
         """Store the epoch's means."""
-        means = {name: self._sums[name] / self._counts[name] for name in self._sums}
+        means = self._means()
+        self._sums.clear()
+        self._counts.clear()
         engine.state.metrics.update(means)
+        if not self.save:
+            return
         rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
         rows.append({"epoch": str(engine.state.epoch), **{name: f"{value:.6g}" for name, value in means.items()}})
         write_atomically(self.csv_path, lambda path: self._write(path, rows))
         self._draw(rows)
-        self._sums.clear()
-        self._counts.clear()
+
+    def _means(self) -> dict[str, float]:
+        """Means of the epoch, over all processes; some values are not in each iteration."""
+        sums: dict[str, float] = defaultdict(float)
+        counts: Counter[str] = Counter()
+        for part_sums, part_counts in gather((dict(self._sums), self._counts)):
+            counts.update(part_counts)
+            for name, value in part_sums.items():
+                sums[name] += value
+        return {name: sums[name] / counts[name] for name in sums}
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.csv_path.is_file():

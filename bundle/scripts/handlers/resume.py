@@ -19,14 +19,16 @@ from ..utils.files import write_atomically
 __all__ = ["ResumeHandler"]
 
 COUNTERS = ("epoch", "iteration")  # of the engine's state
+RANK_STRIDE = 1_000_003  # from the seed of one process to that of the next: no epoch of another seed has it
 
 
 class ResumeHandler:
     """Saves all that a training needs after each epoch, in one file, and loads it when the training starts again.
 
-    All random numbers of an epoch come from ``1000 * seed + epoch``, so they do not depend on where the run was
-    interrupted. The file is written under another name and renamed: a kill in the middle of writing leaves the last
-    epoch's file. MONAI's ``CheckpointSaver`` neither writes so nor seeds epochs.
+    All random numbers of an epoch come from ``1000 * seed + epoch`` and the number of the process, so they do not
+    depend on where the run was interrupted, and no two processes change their images alike. The file is written under
+    another name and renamed: a kill in the middle of writing leaves the last epoch's file. MONAI's ``CheckpointSaver``
+    neither writes so nor seeds epochs.
 
     Args:
         path: the file, e.g. ``last.pt``.
@@ -34,6 +36,7 @@ class ResumeHandler:
             what it wraps), loss, optimizers, schedulers. What is None, such as a disabled teacher, is left out.
         dataset: the training set, whose random transforms are seeded. Defaults to None.
         seed: seed of the run. Defaults to 0.
+        rank: which of the training's processes this is. Defaults to 0.
         save: whether this process writes the file. Defaults to True.
 
     Raises:
@@ -46,12 +49,14 @@ class ResumeHandler:
         objects: Mapping[str, Any],
         dataset: Dataset | None = None,
         seed: int = 0,
+        rank: int = 0,
         save: bool = True,
     ) -> None:
         self.path = Path(path)
         self.objects = {name: getattr(item, "module", item) for name, item in objects.items() if item is not None}
         self.dataset = dataset
         self.seed = seed
+        self.rank = rank
         self.save = save
 
     def attach(self, engine: Engine) -> None:
@@ -61,8 +66,8 @@ class ResumeHandler:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
 
     def load(self, engine: Engine) -> None:
-        """Load the file where there is one."""
-        if self.path.is_file():
+        """Load the file where there is one, unless the training has begun: federated learning starts it again."""
+        if engine.state.epoch == 0 and self.path.is_file():
             try:
                 state = torch.load(self.path, map_location="cpu", weights_only=True)
                 self._load_objects(state)
@@ -88,7 +93,7 @@ class ResumeHandler:
 
     def set_seed(self, engine: Engine) -> None:
         """Seed the epoch."""
-        seed = 1000 * self.seed + engine.state.epoch
+        seed = 1000 * self.seed + engine.state.epoch + RANK_STRIDE * self.rank
         torch.manual_seed(seed)
         transform = getattr(self.dataset, "transform", None)
         if isinstance(transform, Randomizable):

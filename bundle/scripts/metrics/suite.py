@@ -127,13 +127,16 @@ class FusionMetricSuite(CumulativeIterationMetric):
         index = [self.tasks.index(t) for t in tasks] if tasks else [-1] * len(rows)
         return torch.cat([torch.tensor(index, dtype=rows.dtype, device=rows.device).unsqueeze(1), rows], dim=1)
 
-    def aggregate(self) -> dict[str, float]:
+    def aggregate(self, rows: torch.Tensor | None = None) -> dict[str, float]:
         """Means and :func:`score` as ``{"VIF": ..., "CT-MRI/VIF": ...}``; overall each task weighs the same.
+
+        Args:
+            rows: which rows of ``get_buffer()``. Defaults to None: all of them, of all processes.
 
         Raises:
             ValueError: When no image was seen yet.
         """
-        rows = self.get_buffer()
+        rows = self.get_buffer() if rows is None else rows
         if not isinstance(rows, torch.Tensor):
             raise ValueError("No image was seen yet: call the metric before `aggregate`.")
         by_task: dict[str, dict[str, float]] = {}

@@ -14,6 +14,7 @@ __all__ = [
     "RegistrationKind",
     "RegistrationStart",
     "Runtime",
+    "ShardBy",
     "SourceKeys",
     "StudyKeys",
 ]
@@ -135,6 +136,13 @@ class Runtime(StrEnum):
     TORCH = "torch"
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
+
+
+class ShardBy(StrEnum):
+    """How the training pairs are dealt out to the processes of a training: each epoch anew, or patient by patient."""
+
+    IMAGE = "image"
+    PATIENT = "patient"
 
 
 class Better(StrEnum):

@@ -10,6 +10,7 @@ from scripts.data.datalist import (
     fusion_datalist,
     harvard_pairs,
     modalities_of,
+    patient_shards,
     spread_over_tasks,
     tasks_of,
 )
@@ -120,3 +121,34 @@ def test_modalities():
 )
 def test_pairs_to_show_are_spread_over_each_task(tasks, count, chosen):
     assert spread_over_tasks([{"task": task} for task in tasks], count) == chosen
+
+
+def patients(shard: list[dict]) -> set[str]:
+    return {item["name"][:-3] for item in shard}
+
+
+def test_each_process_gets_whole_patients_and_as_many_pairs(tmp_path):
+    slices = {"1": 5, "2": 3, "3": 2, "4": 1}
+    for folder in ("mri", "ct"):
+        for patient, count in slices.items():
+            for number in range(count):
+                write_gray(tmp_path / "CT-MRI" / folder.upper() / f"{patient}{number:03d}.png", np.zeros((4, 4)))
+    options = {"split": None, "shard_by": "patient", "processes": 2}
+    shards = [fusion_datalist(tmp_path, rank=rank, **options) for rank in range(2)]
+    assert [patients(shard) for shard in shards] == [{"1", "4"}, {"2", "3"}]
+    assert [len(shard) for shard in shards] == [6, 6], "one pair of the second process is there twice"
+    assert fusion_datalist(tmp_path, None, processes=2) == fusion_datalist(tmp_path, None)
+
+
+def test_slices_of_a_volume_are_one_patient():
+    items = [{"source_a": volume, "name": f"slice_{n}", "slice": n} for n in range(3) for volume in "ab"]
+    assert [{item["source_a"] for item in shard} for shard in patient_shards(items, 2)] == [{"a"}, {"b"}]
+
+
+def test_too_few_patients_and_an_unknown_way_are_refused(harvard_like):
+    with pytest.raises(
+        InputError, match="got 4 patients and 5 processes. Start fewer processes, or use shard_by image"
+    ):
+        fusion_datalist(harvard_like, "training", shard_by="patient", processes=5)
+    with pytest.raises(InputError, match="shard_by: expected one of image, patient, got 'case'"):
+        fusion_datalist(harvard_like, shard_by="case")

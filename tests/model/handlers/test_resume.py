@@ -71,3 +71,25 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "last.pt").write_bytes(b"half a file")
     with pytest.raises(InputError, match="remove it to start anew"):
         resume(tmp_path / "last.pt", {})
+
+
+def test_a_training_that_is_started_again_keeps_the_weights_it_was_given(tmp_path):
+    """Federated learning starts the same trainer once a round, with weights that the server has averaged."""
+    network, engine = torch.nn.Linear(2, 2), Engine(lambda engine, batch: None)
+    ResumeHandler(tmp_path / "last.pt", {"network": network}).attach(engine)
+    engine.run([0], max_epochs=1)
+    averaged = torch.full((2, 2), 0.5)
+    with torch.no_grad():
+        network.weight.copy_(averaged)
+    engine.run([0], max_epochs=2)
+    assert torch.equal(network.weight, averaged)
+    assert engine.state.epoch == 2
+
+
+def test_processes_draw_different_random_numbers(tmp_path):
+    dataset, drawn = Dataset([0], Compose([RandFlip(prob=0.5)])), []
+    for rank in (0, 1):
+        engine = Engine(lambda engine, batch: drawn.append(dataset.transform.transforms[0].R.rand()))
+        ResumeHandler(tmp_path / "last.pt", {}, dataset, rank=rank, save=False).attach(engine)
+        engine.run([0], max_epochs=3)
+    assert len(set(drawn)) == 6
