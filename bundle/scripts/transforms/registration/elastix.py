@@ -1,29 +1,26 @@
-"""Registration by elastix from given starts, and ITK's writer of the result. Imported only in the worker's process.
+"""Registration by elastix from given starts, rigid, affine or deformable. Imported only in the worker's process.
 
-``itk.ElastixRegistrationMethod`` and ``itk.transformwrite`` load every pixel type that ITK has, which takes more than
-10 s. The generated modules of the classes that are needed, imported here by their names, take less than 1 s.
+``itk.ElastixRegistrationMethod`` loads every pixel type that ITK has, which takes more than 10 s. The generated modules
+of the classes that are needed, imported here by their names, take less than 1 s.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import itk
 import numpy as np
 from itk.elxParameterObjectPython import elastixParameterObject
-from itk.itkAffineTransformPython import itkAffineTransformD3
 from itk.itkElastixRegistrationMethodPython import itkElastixRegistrationMethodIF3IF3
-from itk.itkTransformFileWriterPython import itkTransformFileWriterTemplateD
-from itk.itkTxtTransformIOPython import itkTxtTransformIOTemplateD
 
 from ...utils.enums import RegistrationKind
 from ...utils.geometry import lps_from_ras
+from .deformation import Deformation
 from .search import Pair, SearchJob
 
-__all__ = ["itk_transform_text", "register_from"]
+__all__ = ["deform_from", "register_from"]
 
 RAS_TO_LPS = lps_from_ras(np.eye(4))
 TRANSFORMS = {RegistrationKind.RIGID: "EulerTransform", RegistrationKind.AFFINE: "AffineTransform"}
@@ -52,64 +49,106 @@ def register_from(
     Raises:
         RuntimeError: When elastix failed from all starts; its own exception only refers to its log.
     """
-    fixed, moving = pair
-    image = _image(fixed.values, fixed.affine)
+    fixed, _ = pair
     mask = _image(fixed.mask.astype(np.uint8), fixed.affine)
     parameters = elastixParameterObject.New()
     values = parameters.GetDefaultParameterMap("rigid")
-    given = {
-        "Transform": TRANSFORMS[kind],
-        "RandomSeed": job.seed + 1,  # elastix takes 0 for a random seed
-        "NumberOfResolutions": len(levels),
-        "NumberOfHistogramBins": job.settings.elastix_bins,
-        "MaximumNumberOfIterations": job.settings.elastix_iterations,
-        "NumberOfSpatialSamples": job.settings.elastix_samples,
-    }
-    for name, value in {**PARAMETERS, **given}.items():
-        values[name] = [str(value)]
-    values["FixedImagePyramidSchedule"] = _schedule(levels, fixed.affine)
-    values["MovingImagePyramidSchedule"] = _schedule(levels, moving.affine)
+    _set(values, {**_common_values(job, levels, pair), "Transform": TRANSFORMS[kind]})
     parameters.AddParameterMap(values)
     found: list[np.ndarray | None] = []
     error = None
     for start in starts:
-        elastix = itkElastixRegistrationMethodIF3IF3.New()
-        elastix.SetFixedImage(image)
-        elastix.SetMovingImage(_image(moving.values, np.linalg.inv(start) @ moving.affine))
-        elastix.SetParameterObject(parameters)
-        elastix.SetFixedMask(mask)
-        elastix.SetLogToConsole(False)
         try:
-            elastix.UpdateLargestPossibleRegion()
+            matrix = _matrix(_run(pair, mask, start, parameters))
         except RuntimeError as failure:  # too little overlap, no gradient
             error = failure
             found.append(None)
             continue
-        matrix = _matrix(dict(elastix.GetTransformParameterObject().GetParameterMap(0)))
         found.append(start @ RAS_TO_LPS @ matrix @ RAS_TO_LPS)
     if error is not None and all(matrix is None for matrix in found):
         raise RuntimeError("it failed from every start. Do the fields of view meet, is there structure?") from error
     return found
 
 
-def itk_transform_text(matrix: np.ndarray) -> str:
-    """The text of an ITK transform file (.tfm) that maps points of the fixed image to the moving one, in LPS.
+def deform_from(pair: Pair, start: np.ndarray, job: SearchJob) -> Deformation:
+    """Find a deformation; see :class:`~.search.Deform`.
 
-    Args:
-        matrix: (4, 4), the same map in RAS, millimeters.
+    Cubic B-splines maximize the same mutual information, held back by their bending energy. Reference: Rueckert et al.,
+    "Nonrigid registration using free-form deformations", IEEE TMI 1999, doi 10.1109/42.796284.
+
+    Raises:
+        RuntimeError: When elastix failed.
     """
-    lps = RAS_TO_LPS @ matrix @ RAS_TO_LPS
-    transform = itkAffineTransformD3.New()
-    transform.SetMatrix(itk.matrix_from_array(np.ascontiguousarray(lps[:3, :3])))
-    transform.SetTranslation(lps[:3, 3].tolist())
-    writer = itkTransformFileWriterTemplateD.New()
-    writer.SetTransformIO(itkTxtTransformIOTemplateD.New())  # else it looks for a factory, which loads all of them
-    writer.SetInput(transform)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "registration.tfm"
-        writer.SetFileName(str(path))
-        writer.Update()
-        return path.read_text(encoding="ascii")
+    fixed, _ = pair
+    settings = job.settings
+    levels = (2 * settings.fine_levels[0], settings.fine_levels[0])
+    parameters = elastixParameterObject.New()
+    values = parameters.GetDefaultParameterMap("bspline")
+    given = {
+        **_common_values(job, levels, pair),
+        "Transform": "BSplineTransform",
+        "Registration": "MultiMetricMultiResolutionRegistration",
+        "Metric": ["AdvancedMattesMutualInformation", "TransformBendingEnergyPenalty"],
+        "Metric0Weight": 1.0,
+        "Metric1Weight": settings.stiffness,
+        "FinalGridSpacingInPhysicalUnits": settings.knots,
+        "GridSpacingSchedule": [2 ** (len(levels) - 1 - i) for i in range(len(levels))],
+        "HowToCombineTransforms": "Compose",
+    }
+    _set(values, given)
+    parameters.AddParameterMap(values)
+    found = _run(pair, _image(fixed.mask.astype(np.uint8), fixed.affine), start, parameters)
+    size = [int(x) for x in found["GridSize"]]
+    # elastix counts x fastest; the knots lie along the axes of the fixed image
+    coefficients = (
+        np.array(found["TransformParameters"], dtype=np.float64).reshape(3, *size[::-1]).transpose(0, 3, 2, 1)
+    )
+    affine = np.eye(4)
+    direction = lps_from_ras(fixed.affine)[:3, :3]
+    direction = direction / np.linalg.norm(direction, axis=0)
+    affine[:3, :3] = direction * np.array(found["GridSpacing"], dtype=np.float64)
+    affine[:3, 3] = np.array(found["GridOrigin"], dtype=np.float64)
+    ras = coefficients * np.array([-1.0, -1.0, 1.0])[:, None, None, None]
+    deformation = Deformation(ras, lps_from_ras(affine), start)
+    return replace(deformation, jacobian=deformation.jacobian_over(fixed))
+
+
+def _common_values(job: SearchJob, levels: Sequence[float], pair: Pair) -> dict[str, Any]:
+    """Parameters of elastix that all kinds share."""
+    fixed, moving = pair
+    return {
+        **PARAMETERS,
+        "RandomSeed": job.seed + 1,  # elastix takes 0 for a random seed
+        "NumberOfResolutions": len(levels),
+        "NumberOfHistogramBins": job.settings.elastix_bins,
+        "MaximumNumberOfIterations": job.settings.elastix_iterations,
+        "NumberOfSpatialSamples": job.settings.elastix_samples,
+        "FixedImagePyramidSchedule": _schedule(levels, fixed.affine),
+        "MovingImagePyramidSchedule": _schedule(levels, moving.affine),
+    }
+
+
+def _set(values: Any, given: Mapping[str, Any]) -> None:
+    """Write parameters into elastix's map, whose values are lists of text."""
+    for name, value in given.items():
+        values[name] = [str(v) for v in (value if isinstance(value, list) else [value])]
+
+
+def _run(pair: Pair, mask: Any, start: np.ndarray, parameters: Any) -> dict[str, Sequence[str]]:
+    """Run elastix once and return the parameters of its transform.
+
+    Raises:
+        RuntimeError: When it failed.
+    """
+    fixed, moving = pair
+    elastix = itkElastixRegistrationMethodIF3IF3.New()
+    elastix.SetFixedImage(_image(fixed.values, fixed.affine))
+    elastix.SetMovingImage(_image(moving.values, np.linalg.inv(start) @ moving.affine))
+    elastix.SetParameterObject(parameters)
+    elastix.SetFixedMask(mask)
+    elastix.SetLogToConsole(False)
+    elastix.UpdateLargestPossibleRegion()
+    return dict(elastix.GetTransformParameterObject().GetParameterMap(0))
 
 
 def _image(values: np.ndarray, affine: np.ndarray) -> Any:

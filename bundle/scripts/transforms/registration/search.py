@@ -6,17 +6,18 @@ It does not know elastix: a function that registers from given starts is an argu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from ...utils.enums import RegistrationKind, RegistrationStart
+from .deformation import Deformation
 from .settings import SearchSettings
 from .similarity import overlap, similarity_between
 from .volumes import PreparedVolume
 
-__all__ = ["RegisterFrom", "SearchJob", "SearchResult", "search", "shift", "start_matrices"]
+__all__ = ["Deform", "RegisterFrom", "SearchJob", "SearchResult", "search", "shift", "start_matrices", "turned_about"]
 
 Pair = tuple[PreparedVolume, PreparedVolume]  # fixed, moving
 
@@ -54,6 +55,7 @@ class SearchJob:
         least_overlap: part of the smaller foreground that must lie in the other one for the files' geometry to be a
             start. Defaults to 0.5.
         settings: of the search. Defaults to ``SearchSettings()``.
+        starts: matrices (4, 4) to start from, in place of those that ``start`` stands for. Defaults to none.
     """
 
     coarse: Pair
@@ -63,6 +65,7 @@ class SearchJob:
     seed: int = 0
     least_overlap: float = 0.5
     settings: SearchSettings = field(default_factory=SearchSettings)
+    starts: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,23 +75,44 @@ class SearchResult:
     Args:
         rigid: the best rigid transform.
         best: the best transform of the kind that was asked for.
-        restarts: for each restart where it ended; None where it failed.
+        restarts: for each restart where it ended; None where it failed. They are of the kind of ``best``, if that is
+            affine, else rigid.
+        deformation: the deformation that follows; None unless asked for. Defaults to None.
     """
 
     rigid: np.ndarray
     best: np.ndarray
     restarts: list[np.ndarray | None]
+    deformation: Deformation | None = None
 
 
-def search(job: SearchJob, register: RegisterFrom) -> SearchResult:
+class Deform(Protocol):
+    """A function that finds a deformation."""
+
+    def __call__(self, pair: Pair, start: np.ndarray, job: SearchJob) -> Deformation:
+        """Return the deformation.
+
+        Args:
+            pair: the fixed and the moving volume.
+            start: (4, 4), fixed to moving, RAS: the rigid transform that it refines.
+            job: seed and settings.
+
+        Raises:
+            RuntimeError: When it failed.
+        """
+
+
+def search(job: SearchJob, register: RegisterFrom, deform: Deform | None = None) -> SearchResult:
     """Search the transform that aligns two volumes.
 
     The coarse step runs from each start; from its best result two further searches start some degrees and millimeters
-    away. The best of all these is refined in the fine step, rigidly and, if asked for, then affinely.
+    away. The best of all these is refined in the fine step, rigidly and, if asked for, then affinely; then the restarts
+    go on affinely too, so that results of one kind are compared. A deformation comes last.
 
     Args:
         job: the volumes and the settings.
         register: see :class:`RegisterFrom`.
+        deform: see :class:`Deform`. Defaults to None: for kinds that do not need it.
 
     Raises:
         RuntimeError: When ``register`` failed from all starts of one step.
@@ -103,23 +127,30 @@ def search(job: SearchJob, register: RegisterFrom) -> SearchResult:
     rigid = RegistrationKind.RIGID
     first = max(_succeeded(run(job.coarse, settings.coarse_levels, start_matrices(job), rigid)), key=similarity)
     center = fixed.center(of_mass=True)
-    away = [first @ _turned_about(center, *restart) for restart in settings.restarts]
+    away = [first @ turned_about(center, *restart) for restart in settings.restarts]
     restarts = run(job.coarse, settings.coarse_levels, away, rigid)
     best = max([first, *_succeeded(restarts)], key=similarity)
-    steps = [rigid] if job.kind == rigid else [rigid, job.kind]
-    refined = []
-    for kind in steps:
-        (best,) = _succeeded(run(job.fine, settings.fine_levels, [best], kind))
-        refined.append(best)
-    return SearchResult(rigid=refined[0], best=best, restarts=restarts)
+    (best,) = _succeeded(run(job.fine, settings.fine_levels, [best], rigid))
+    found = SearchResult(rigid=best, best=best, restarts=restarts)
+    if job.kind == RegistrationKind.AFFINE:
+        (best,) = _succeeded(run(job.fine, settings.fine_levels, [best], job.kind))
+        left = _succeeded(restarts)
+        again = run(job.coarse, settings.fine_levels, left, job.kind) if left else []
+        failed = [None] * (len(restarts) - len(again))
+        return replace(found, best=best, restarts=[*again, *failed])
+    if deform is not None and job.kind == RegistrationKind.DEFORMABLE:
+        return replace(found, deformation=deform(job.coarse, best, job))
+    return found
 
 
 def start_matrices(job: SearchJob) -> list[np.ndarray]:
     """The starts of the first step, (4, 4), fixed to moving, RAS.
 
-    ``"best"`` tries the centers of mass, and the files' own geometry where the heads overlap in it, else the centers of
-    the fields of view.
+    ``"best"`` tries the centers of mass, and the files' own geometry where the bodies overlap in it, else the centers
+    of the fields of view.
     """
+    if job.starts:
+        return list(job.starts)
     fixed, moving = job.coarse
     starts = {
         RegistrationStart.GEOMETRY: np.eye(4),
@@ -140,7 +171,9 @@ def shift(offset: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _turned_about(center: np.ndarray, degrees: Sequence[float], millimeters: Sequence[float]) -> np.ndarray:
+def turned_about(
+    center: np.ndarray, degrees: Sequence[float] | np.ndarray, millimeters: Sequence[float] | np.ndarray
+) -> np.ndarray:
     """The matrix (4, 4) of a rotation about a center, then a shift."""
     from scipy.spatial.transform import Rotation
 

@@ -9,8 +9,10 @@ import numpy as np
 from .settings import SearchSettings
 from .volumes import PreparedVolume
 
-__all__ = ["foreground_samples", "normalized_mutual_information", "overlap", "similarity_between"]
+__all__ = ["METRIC", "foreground_samples", "normalized_mutual_information", "overlap", "similarity_between"]
 
+METRIC = "normalized mutual information"
+ENOUGH = 0.5  # of the samples that a field of view could hold; where fewer lie in it, the metric counts less
 FEWER = 10  # samples of a foreground: one tenth of those of the metric suffice for a mean
 
 
@@ -48,6 +50,10 @@ def similarity_between(
 ) -> Callable[[np.ndarray], float]:
     """Normalized mutual information of two volumes as a function of the transform, on the same samples each time.
 
+    Only samples in the moving volume's field of view count, so that a partial one can be compared with a whole one.
+    Where it holds less than half of what it could hold, the excess over 1 shrinks in proportion; else a sliver that
+    agrees by chance would win.
+
     Args:
         fixed: its mask says where samples are drawn.
         moving: the other one.
@@ -58,7 +64,18 @@ def similarity_between(
         A function of the matrix (4, 4), fixed to moving, RAS.
     """
     points, values = fixed.points(fixed.mask, settings.samples, seed)
-    return lambda matrix: normalized_mutual_information(values, moving.at(points @ matrix.T), settings.bins)
+    could = min(1.0, moving.size_of(moving.mask) / max(fixed.size_of(fixed.mask), 1e-9))
+
+    def similarity(matrix: np.ndarray) -> float:
+        there = points @ matrix.T
+        inside = moving.holds(there)
+        share = float(inside.mean()) / (ENOUGH * could)
+        if inside.sum() < settings.bins:
+            return 1.0
+        found = normalized_mutual_information(values[inside], moving.at(there[inside]), settings.bins)
+        return 1.0 + (found - 1.0) * min(1.0, share)
+
+    return similarity
 
 
 def foreground_samples(volume: PreparedVolume, settings: SearchSettings, seed: int) -> np.ndarray:
@@ -80,7 +97,7 @@ def overlap(
         seed: of the samples.
     """
     small, large = fixed, moving
-    if moving.foreground_size() < fixed.foreground_size():
+    if moving.size_of(moving.foreground) < fixed.size_of(fixed.foreground):
         small, large, matrix = moving, fixed, np.linalg.inv(matrix)
     points = foreground_samples(small, settings, seed)
     return float(large.at(points @ matrix.T, foreground=True).mean())

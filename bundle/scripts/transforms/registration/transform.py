@@ -1,13 +1,12 @@
-"""Registration of two volumes of one patient by mutual information, as MONAI transforms."""
+"""Registration of two volumes of one patient by mutual information, or by a file, as MONAI transforms."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,67 +16,25 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import look_up_option
 
-from ...utils.enums import RegistrationKind, RegistrationStart, StudyKeys
-from ...utils.files import write_atomically
-from .plausibility import Limits, check_plausible, gain, rotation_and_stretch, spread
-from .search import Pair, SearchJob
+from ...data.volume import ACCEPTED_BEYOND_LIMITS
+from ...utils.checks import InputError
+from ...utils.enums import BodyRegion, RegistrationKind, RegistrationStart, StudyKeys
+from .alignment import SCAN_VOXEL, Alignment, measure_alignment
+from .estimate import Estimator, prepared_pair
+from .itk_files import itk_transform_text
+from .plausibility import REGION_LIMITS, Limits
+from .result import FROM_FILE, Registration
+from .search import SearchResult
 from .settings import SearchSettings
-from .similarity import foreground_samples, overlap, similarity_between
-from .volumes import prepare
-from .worker import search_in_process
+from .transform_file import read_transform
+from .warp import warp
 
-__all__ = ["RegisterToMatch", "RegisterToMatchd", "Registration"]
+__all__ = ["RegisterToMatch", "RegisterToMatchd"]
+
+logger = logging.getLogger("mmif_amin")
 
 AUTO, NONE = "auto", "none"
 Figures = TypeVar("Figures", Limits, SearchSettings)
-
-
-@dataclass(frozen=True)
-class Registration:
-    """A transform between two volumes, and what is known of its quality.
-
-    Args:
-        kind: ``"rigid"`` or ``"affine"``.
-        matrix: (4, 4), a point of the fixed image (RAS, millimeters) to the same point of the moving one, as lists.
-        rotation_deg: rotation about the x, y and z axes, degrees.
-        translation_mm: of the center of the fixed image's foreground, millimeters.
-        before: normalized mutual information with the geometry of the files.
-        after: normalized mutual information with this transform; 1 is none, 2 is all.
-        overlap: part of the smaller foreground that lies in the other one.
-        spread_mm: mean distance between the rigid result and the farthest one of the independent restarts.
-        gain: relative loss of ``after - 1`` at the best of six shifts of 10 mm.
-        seconds: what it took.
-        itk_text: the same transform as the text of an ITK transform file, in LPS. ITK's writer makes it in elastix's
-            process, where it costs 0.05 s; in this one it would load ITK, 0.8 s, by ``itk.transformwrite`` 7 s.
-    """
-
-    kind: str
-    matrix: list[list[float]]
-    rotation_deg: list[float]
-    translation_mm: list[float]
-    before: float
-    after: float
-    overlap: float
-    spread_mm: float
-    gain: float
-    seconds: float
-    itk_text: str = dataclasses.field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
-        figures = {name: value for name, value in asdict(self).items() if name != "itk_text"}
-        return {"metric": "normalized mutual information", **figures}
-
-    def write(self, path: str | os.PathLike) -> Path:
-        """Write the transform as an ITK text file (.tfm), which 3D Slicer and ITK read.
-
-        As ITK resamples, it maps points of the fixed image to the moving one, in LPS; 3D Slicer, where it is applied to
-        the moving volume, inverts it by itself.
-
-        Raises:
-            InputError: When it cannot be written.
-        """
-        return write_atomically(path, lambda temporary: temporary.write_text(self.itk_text, encoding="ascii"))
 
 
 class RegisterToMatch(InvertibleTransform):
@@ -86,23 +43,29 @@ class RegisterToMatch(InvertibleTransform):
     Mutual information (Mattes) is maximized by adaptive stochastic gradient descent in elastix, first at 2 mm on a
     pyramid of three levels from each start, the files' own geometry and matching centers of mass, then at 1 mm. With T
     the result, fixed to moving, the moving affine A becomes :math:`T^{-1} A`; ``ResampleVolume``, or MONAI's
-    ``ResampleToMatch``, then resamples. Air counts only within 5 mm of the head; the table of a CT is removed (``unit``
-    of the meta data says ``"HU"``; where it says nothing, values below -300 do).
+    ``ResampleToMatch``, then resamples. A deformation cannot be written into an affine: there the volume is resampled
+    here. Air counts only within 5 mm of the body; the table of a CT is removed (``unit`` of the meta data says
+    ``"HU"``; where it says nothing, values below -300 do).
 
     A result is believed only if it is plausible: two further registrations, started away from it, must come back
-    to it (:class:`~.plausibility.Limits` has the figures).
+    to it (:class:`~.plausibility.Limits` has the figures, :data:`~.plausibility.REGION_LIMITS` those of each body
+    region). Where it is not, or where the metric has a higher peak elsewhere, further methods are tried
+    (:mod:`~.methods`), and the best score on the whole volumes wins.
 
     Args:
-        kind: ``"rigid"`` or ``"affine"``. Defaults to ``"rigid"``.
+        kind: ``"rigid"``, ``"affine"`` or ``"deformable"``. Defaults to ``"rigid"``.
         start: ``"best"`` tries all and takes the best; ``"geometry"``, ``"center_of_mass"`` or ``"center"`` (of the
             fields of view) only that one. Defaults to ``"best"``.
         seed: of the random samples. Defaults to 0.
         time_limit: seconds for all of it. Defaults to 300.
-        limits: what to believe. Defaults to None: ``Limits()``.
+        limits: what to believe, by the names of :class:`~.plausibility.Limits`; it goes before the region's. Defaults
+            to None: those of the region.
         search: how the volumes are prepared and the search goes. Defaults to None: ``SearchSettings()``.
+        accept: take a result that breaks limits, and say so in it. Defaults to False.
 
     Shape:
-        moving, fixed: (1, X, Y, Z) MetaTensors, in any units, with perpendicular axes.
+        moving, fixed: (1, X, Y, Z) MetaTensors, in any units, with perpendicular axes. ``region`` of the fixed one's
+        ``meta`` is a :class:`~scripts.utils.enums.BodyRegion`; where it says nothing, the limits are the head's.
 
     Raises:
         ValueError: When ``kind`` or ``start`` is not known, or a shape is wrong.
@@ -120,72 +83,80 @@ class RegisterToMatch(InvertibleTransform):
         start: RegistrationStart | str = RegistrationStart.BEST,
         seed: int = 0,
         time_limit: float = 300.0,
-        limits: Limits | None = None,
+        limits: Mapping[str, float] | None = None,
         search: SearchSettings | None = None,
+        accept: bool = False,
     ) -> None:
         self.kind = RegistrationKind(look_up_option(kind, RegistrationKind))
         self.start = RegistrationStart(look_up_option(start, RegistrationStart))
         self.seed = seed
         self.time_limit = time_limit
-        self.limits = limits or Limits()
+        self.own_limits = dict(limits or {})
+        _figures(Limits, self.own_limits)
         self.search = search or SearchSettings()
+        self.accept = accept
+
+    def limits_for(self, fixed: MetaTensor) -> Limits:
+        """The limits for what a volume shows."""
+        region = fixed.meta.get("region")
+        return _figures(Limits, {**(REGION_LIMITS[BodyRegion(region)] if region else {}), **self.own_limits})
+
+    def _estimator(self, fixed: MetaTensor) -> Estimator:
+        return Estimator(
+            self.kind, self.start, self.seed, self.time_limit, self.limits_for(fixed), self.search, self.accept
+        )
 
     def estimate(self, moving: MetaTensor, fixed: MetaTensor) -> Registration:
         """Find the transform without applying it."""
-        from scipy.spatial.transform import Rotation
+        return self._estimator(fixed).estimate(moving, fixed)
 
+    def from_file(self, path: str | os.PathLike, moving: MetaTensor, fixed: MetaTensor) -> Registration:
+        """The transform of a file with its figures; no limit is asked of it.
+
+        Raises:
+            InputError: When the file cannot be used; see ``read_transform``.
+        """
         began = time.perf_counter()
-        job = SearchJob(
-            coarse=self._prepared(moving, fixed, self.search.coarse_voxel),
-            fine=self._prepared(moving, fixed, self.search.fine_voxel),
-            kind=self.kind,
-            start=self.start,
-            seed=self.seed,
-            least_overlap=self.limits.overlap,
-            settings=self.search,
-        )
-        result, itk_text = search_in_process(job, self.time_limit, began)
-        similarity = similarity_between(*job.coarse, self.search, self.seed)
-        center = job.coarse[0].center(of_mass=True)
-        head = foreground_samples(job.coarse[0], self.search, self.seed)
-        rotation, _ = rotation_and_stretch(result.best)
-        found = Registration(
-            kind=str(self.kind),
-            matrix=result.best.tolist(),
-            rotation_deg=Rotation.from_matrix(rotation).as_euler("xyz", degrees=True).tolist(),
-            translation_mm=((result.best @ np.r_[center, 1.0])[:3] - center).tolist(),
-            before=similarity(np.eye(4)),
-            after=similarity(result.best),
-            overlap=overlap(*job.coarse, result.best, self.search, self.seed),
-            spread_mm=spread(result.rigid, result.restarts, head),
-            gain=gain(similarity, result.best, self.search.distractor),
-            seconds=time.perf_counter() - began,
-            itk_text=itk_text,
-        )
-        check_plausible(found, self.limits, self.search.distractor)
-        return found
+        frames = fixed.meta.get("frame_of_reference"), moving.meta.get("frame_of_reference")
+        matrix = read_transform(path, frames)
+        pair = prepared_pair(moving, fixed, self.search.coarse_voxel, self.search)
+        result = SearchResult(rigid=matrix, best=matrix, restarts=[])
+        found = self._estimator(fixed).judged(pair, result, itk_transform_text(matrix), FROM_FILE)
+        return dataclasses.replace(found, kind=FROM_FILE, seconds=time.perf_counter() - began)
 
-    def _prepared(self, moving: MetaTensor, fixed: MetaTensor, voxel: float) -> Pair:
-        return prepare(fixed, "fixed", voxel, self.search), prepare(moving, "moving", voxel, self.search)
+    def alignment(self, moving: MetaTensor, fixed: MetaTensor, reason: str) -> Alignment:
+        """Say how well two volumes agree as they stand; without a value where that cannot be measured."""
+        try:
+            pair = prepared_pair(moving, fixed, SCAN_VOXEL, self.search)
+        except InputError as error:
+            return Alignment(reason, None, warning=f"the alignment could not be measured: {error}")
+        return measure_alignment(*pair, reason, np.eye(4))
 
     def __call__(  # type: ignore[override]
-        self, moving: MetaTensor, fixed: MetaTensor, registration: Registration | None = None
+        self,
+        moving: MetaTensor,
+        fixed: MetaTensor,
+        registration: Registration | None = None,
+        grid: MetaTensor | None = None,
     ) -> MetaTensor:
-        """Return the moving volume with its new affine.
+        """Return the moving volume with its new affine; where it is deformed, resampled.
 
         Args:
             moving: volume to register.
             fixed: volume to register to.
             registration: what ``estimate`` found. Defaults to None: estimate it here.
+            grid: onto which a deformed volume is resampled. Defaults to None: the fixed volume's.
         """
         registration = registration or self.estimate(moving, fixed)
+        if registration.deformation is not None:
+            return warp(moving, fixed if grid is None else grid, registration.deformation)
         affine = torch.linalg.inv(torch.tensor(registration.matrix, dtype=torch.float64)) @ moving.affine
         result = self._with_affine(moving, affine)
         self.push_transform(result, extra_info={"matrix": registration.matrix})
         return result
 
     def inverse(self, data: MetaTensor) -> MetaTensor:
-        """Give the volume its own affine back."""
+        """Give the volume its own affine back; a deformed one has kept nothing of it and is refused by MONAI."""
         matrix = self.pop_transform(data)["extra_info"]["matrix"]
         return self._with_affine(data, torch.tensor(matrix, dtype=torch.float64) @ data.affine)
 
@@ -199,8 +170,10 @@ class RegisterToMatch(InvertibleTransform):
 class RegisterToMatchd(MapTransform, InvertibleTransform):
     """Dictionary version of :class:`RegisterToMatch`.
 
-    The :class:`Registration` that was found is kept under ``<key>_registration``, None where none was needed, and the
-    volume as it was under ``<key>_unregistered`` (:class:`StudyKeys`).
+    The :class:`Registration` that was found is kept under ``<key>_registration``, None where none was made, the
+    :class:`Alignment` under ``<key>_alignment``, and the volume as it was under ``<key>_unregistered``
+    (:class:`StudyKeys`). A registration beyond the limits and an alignment that warns also become a note of
+    ``<key>_file``, where the data has one, so that each output says them.
 
     Args:
         keys: keys of the moving volumes.
@@ -210,12 +183,17 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
         start: see :class:`RegisterToMatch`.
         seed: see :class:`RegisterToMatch`.
         time_limit: see :class:`RegisterToMatch`.
-        limits: what to believe, by the names of :class:`~.plausibility.Limits`. Defaults to None: its defaults.
+        limits: what to believe, by the names of :class:`~.plausibility.Limits`. Defaults to None: the region's.
         search: how to search, by the names of :class:`~.settings.SearchSettings`. Defaults to None: its defaults.
+        transform: a transform file that is used in place of a registration; see ``read_transform``. Defaults to None.
+        accept_registration: take a result that breaks limits, and mark it. Defaults to False.
+        grid_key: key of the grid onto which a deformed volume is resampled. Defaults to ``"grid"``; the fixed volume's
+            where there is none.
         allow_missing_keys: skip missing keys. Defaults to False.
 
     Raises:
         ValueError: When ``kind``, ``start``, or a name in ``limits`` or ``search`` is not known.
+        InputError: When ``transform`` is given and ``kind`` is not ``"auto"``; and as :class:`RegisterToMatch`.
     """
 
     def __init__(
@@ -228,38 +206,72 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
         time_limit: float = 300.0,
         limits: Mapping[str, float] | None = None,
         search: Mapping[str, Any] | None = None,
+        transform: str | None = None,
+        accept_registration: bool = False,
+        grid_key: str = StudyKeys.GRID.value,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.key_dst = key_dst
         self.kind = look_up_option(kind, (AUTO, NONE, *RegistrationKind))
+        if transform is not None and self.kind != AUTO:
+            raise InputError(f"--transform: takes the place of a registration, got --register {kind}. Drop one.")
+        self.transform = transform
+        self.grid_key = grid_key
+        found = _figures(SearchSettings, search)
         kind = RegistrationKind.RIGID if self.kind in (AUTO, NONE) else kind
-        figures = _figures(Limits, limits), _figures(SearchSettings, search)
-        self.register = RegisterToMatch(kind, start, seed, time_limit, *figures)
+        self.register = RegisterToMatch(kind, start, seed, time_limit, limits, found, accept_registration)
 
-    def _aligned(self, moving: MetaTensor, fixed: MetaTensor) -> bool:
+    def _why_not(self, moving: MetaTensor, fixed: MetaTensor) -> str | None:
+        """Why nothing is registered; None where it is."""
+        if self.kind == NONE:
+            return "--register none"
+        if self.kind != AUTO:
+            return None
+        if moving.shape == fixed.shape and torch.allclose(moving.affine, fixed.affine, atol=1e-3):
+            return "same grid"
         frames = [image.meta.get("frame_of_reference") for image in (moving, fixed)]
-        same_grid = moving.shape == fixed.shape and torch.allclose(moving.affine, fixed.affine, atol=1e-3)
-        return same_grid or (frames[0] is not None and frames[0] == frames[1])
+        return "same frame of reference" if frames[0] is not None and frames[0] == frames[1] else None
+
+    def _found(self, moving: MetaTensor, fixed: MetaTensor) -> tuple[Registration | None, Alignment]:
+        if self.transform is not None:
+            registration = self.register.from_file(self.transform, moving, fixed)
+            alignment = self.register.alignment(self.register(moving, fixed, registration), fixed, FROM_FILE)
+            return registration, alignment
+        if (reason := self._why_not(moving, fixed)) is not None:
+            return None, self.register.alignment(moving, fixed, reason)
+        registration = self.register.estimate(moving, fixed)
+        warning = (
+            f"{ACCEPTED_BEYOND_LIMITS}: {'; '.join(registration.beyond_limits)}" if registration.beyond_limits else None
+        )
+        return registration, Alignment("registered", registration.after, warning=warning)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Register each moving volume."""
         d = dict(data)
         fixed = d[self.key_dst]
         for key in self.key_iterator(d):
-            registration = None
-            if self.kind != NONE and not (self.kind == AUTO and self._aligned(d[key], fixed)):
-                registration = self.register.estimate(d[key], fixed)
-                d[StudyKeys.unregistered(str(key))] = d[key]
-                d[key] = self.register(d[key], fixed, registration)
-            d[StudyKeys.registration(str(key))] = registration
+            name = str(key)
+            registration, alignment = self._found(d[key], fixed)
+            if registration is not None:
+                d[StudyKeys.unregistered(name)] = d[key]
+                d[key] = self.register(d[key], fixed, registration, d.get(self.grid_key))
+            d[StudyKeys.registration(name)] = registration
+            d[StudyKeys.alignment(name)] = alignment
+            if alignment.warning:
+                logger.warning("%s: %s", name, alignment.warning)
+            if alignment.warning and (file := d.get(StudyKeys.file(name))) is not None:
+                d[StudyKeys.file(name)] = dataclasses.replace(file, notes=(*file.notes, alignment.warning))
         return d
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Give each moving volume its own affine back."""
+        """Give each moving volume its own affine back; a deformed one is there as it was."""
         d = dict(data)
         for key in self.key_iterator(d):
-            if d.get(StudyKeys.registration(str(key))) is not None:
+            registration = d.get(StudyKeys.registration(str(key)))
+            if registration is not None and registration.deformation is not None:
+                d[key] = d[StudyKeys.unregistered(str(key))]
+            elif registration is not None:
                 d[key] = self.register.inverse(d[key])
         return d
 

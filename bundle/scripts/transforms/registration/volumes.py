@@ -19,7 +19,6 @@ __all__ = ["PreparedVolume", "prepare"]
 
 MIN_SIDE = 4  # voxels
 TABLE = 3.0  # mm; a table's shell is thinner than twice this, a head is thicker
-RARE = (0.05, 99.95)  # percentiles to which a volume that is no CT is clipped
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,38 @@ class PreparedVolume:
     foreground: np.ndarray
     mask: np.ndarray
 
-    def foreground_size(self) -> float:
-        """Volume of the foreground, cubic millimeters."""
-        return float(self.foreground.sum() * abs(np.linalg.det(self.affine[:3, :3])))
+    def size_of(self, mask: np.ndarray) -> float:
+        """Volume of a mask, cubic millimeters."""
+        return float(mask.sum() * abs(np.linalg.det(self.affine[:3, :3])))
+
+    def holds(self, points: np.ndarray) -> np.ndarray:
+        """Whether world coordinates (N, 4) lie in the field of view, (N,)."""
+        index = (points @ np.linalg.inv(self.affine).T)[:, :3]
+        return np.all((index >= -0.5) & (index <= np.array(self.values.shape) - 0.5), axis=1)
+
+    def within(self, other: PreparedVolume, matrix: np.ndarray, margin: float) -> PreparedVolume:
+        """The part of this volume that may lie in another one's field of view.
+
+        Args:
+            other: the other volume.
+            matrix: (4, 4), this world to the other one, RAS.
+            margin: mm that are kept on all sides.
+
+        Returns:
+            The part, or this volume where nothing of use would be left.
+        """
+        corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(other.values.shape) - 1)
+        there = other.affine @ np.c_[corners, np.ones(8)].T
+        index = (np.linalg.inv(matrix @ self.affine) @ there)[:3]
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        first = np.maximum(0, np.floor(index.min(axis=1) - margin / spacing)).astype(int)
+        last = np.minimum(self.values.shape, np.ceil(index.max(axis=1) + margin / spacing) + 1).astype(int)
+        part = tuple(map(slice, first, last))
+        if (last - first).min() < MIN_SIDE or not self.foreground[part].any():
+            return self
+        affine = self.affine.copy()
+        affine[:3, 3] = (self.affine @ np.r_[first, 1.0])[:3]
+        return PreparedVolume(self.values[part], affine, self.foreground[part], self.mask[part])
 
     def center(self, of_mass: bool) -> np.ndarray:
         """Center of the foreground, or of the field of view, RAS, (3,)."""
@@ -91,7 +119,7 @@ def prepare(image: MetaTensor, name: str, voxel: float, settings: SearchSettings
     values, affine = _average(values, affine, voxel)
     unit = image.meta.get("unit")
     hounsfield = unit == "HU" if unit else bool(values.min() < settings.body)
-    values = values.clip(*(settings.ct_range if hounsfield else np.percentile(values, RARE)))
+    values = values.clip(*(settings.ct_range if hounsfield else np.percentile(values, settings.percentiles)))
     if values.min() == values.max():
         raise InputError(f"Registration: expected structure, the {name} image is constant. Choose another series.")
     foreground = _body(values, affine, settings.body if hounsfield else None)

@@ -24,11 +24,12 @@ import numpy as np
 from ... import BUNDLE_ROOT
 from ...utils.checks import InputError
 from ...utils.enums import RegistrationKind, RegistrationStart
+from .deformation import Deformation
 from .search import Pair, SearchJob, SearchResult, search
 from .settings import SearchSettings
 from .volumes import PreparedVolume
 
-__all__ = ["main", "read_job", "search_in_process", "write_job"]
+__all__ = ["main", "read_job", "search_in_process", "worker_environment", "write_job"]
 
 COMMAND = (sys.executable, "-P", "-m", "scripts.transforms.registration.worker")  # -P: not from the current folder
 STEPS, ROLES = ("coarse", "fine"), ("fixed", "moving")
@@ -44,13 +45,12 @@ def search_in_process(job: SearchJob, time_limit: float, began: float) -> tuple[
         began: when the registration began, by ``time.perf_counter``.
 
     Returns:
-        What was found, and the best transform as the text of an ITK transform file.
+        What was found, and the transform as the text of an ITK transform file.
 
     Raises:
         InputError: When the time is over, elastix failed from every start, its process ended by itself, or the job
             cannot be written to a temporary file.
     """
-    path_of_scripts = os.pathsep.join(filter(None, (BUNDLE_ROOT, os.environ.get("PYTHONPATH"))))
     with _job_file(job) as path, _open_pipe() as alive:
         try:
             done = subprocess.run(
@@ -59,7 +59,7 @@ def search_in_process(job: SearchJob, time_limit: float, began: float) -> tuple[
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, "PYTHONPATH": path_of_scripts},
+                env=worker_environment(),
                 timeout=max(0.0, time_limit - (time.perf_counter() - began)),
                 check=False,
             )
@@ -77,7 +77,18 @@ def search_in_process(job: SearchJob, time_limit: float, began: float) -> tuple[
     if "error" in answer:
         raise InputError(f"Registration: elastix could not align the volumes: {answer['error']}")
     restarts = [None if matrix is None else np.array(matrix) for matrix in answer["restarts"]]
-    return SearchResult(np.array(answer["rigid"]), np.array(answer["best"]), restarts), answer["itk_text"]
+    deformation = None
+    if (told := answer["deformation"]) is not None:
+        coefficients, affine, matrix = (np.array(told[name]) for name in ("coefficients", "affine", "matrix"))
+        deformation = Deformation(coefficients, affine, matrix, tuple(told["jacobian"]))
+    found = SearchResult(np.array(answer["rigid"]), np.array(answer["best"]), restarts, deformation)
+    return found, answer["itk_text"]
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a process that imports the model's modules as ``scripts``."""
+    path = os.pathsep.join(filter(None, (BUNDLE_ROOT, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def write_job(job: SearchJob, path: Path) -> None:
@@ -89,6 +100,7 @@ def write_job(job: SearchJob, path: Path) -> None:
         for name in FIELDS
     }
     options = {name: getattr(job, name) for name in ("kind", "start", "seed", "least_overlap")}
+    options["starts"] = [start.tolist() for start in job.starts]
     np.savez(path, options=json.dumps({**options, "settings": asdict(job.settings)}), **arrays)
 
 
@@ -107,6 +119,7 @@ def read_job(path: Path) -> SearchJob:
         seed=options["seed"],
         least_overlap=options["least_overlap"],
         settings=SearchSettings(**options["settings"]),
+        starts=tuple(map(np.array, options["starts"])),
     )
 
 
@@ -155,10 +168,11 @@ def main() -> None:
     import itk.support.helpers
 
     itk.support.helpers._HAVE_TORCH = False  # else ITK imports PyTorch, 1.2 s, to accept tensors
-    from .elastix import itk_transform_text, register_from
+    from .elastix import deform_from, register_from
+    from .itk_files import itk_transform_text
 
     try:
-        found = search(job, register_from)
+        found = search(job, register_from, deform_from)
     except Exception as error:  # elastix raises RuntimeError for all that goes wrong
         answer: dict[str, object] = {"error": (str(error).strip().splitlines() or [type(error).__name__])[-1]}
     else:
@@ -166,9 +180,16 @@ def main() -> None:
             "rigid": found.rigid.tolist(),
             "best": found.best.tolist(),
             "restarts": [None if matrix is None else matrix.tolist() for matrix in found.restarts],
-            "itk_text": itk_transform_text(found.best),
+            "deformation": None if found.deformation is None else _listed(found.deformation),
+            "itk_text": itk_transform_text(found.best, found.deformation),
         }
     print(json.dumps(answer), file=answers, flush=True)
+
+
+def _listed(deformation: Deformation) -> dict[str, object]:
+    """A deformation for JSON."""
+    values = asdict(deformation)
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
 if __name__ == "__main__":

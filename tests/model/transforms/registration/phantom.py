@@ -7,9 +7,9 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
+from scripts.transforms.registration.result import Registration
 from scripts.transforms.registration.search import SearchJob
 from scripts.transforms.registration.settings import SearchSettings
-from scripts.transforms.registration.transform import Registration
 from scripts.transforms.registration.volumes import prepare
 
 FOUND = Registration("rigid", np.eye(4).tolist(), [0] * 3, [0] * 3, 1.1, 1.2, 1.0, 0.0, 0.5, 1.0, "text")

@@ -1,24 +1,12 @@
 from __future__ import annotations
 
-import itk
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
-from scripts.transforms.registration.elastix import itk_transform_text, register_from
+from scipy import ndimage
+from scripts.transforms.registration.elastix import deform_from, register_from
 from scripts.utils.enums import RegistrationKind
 
-from tests.model.transforms.registration.phantom import SHAPE, job, noise, volume
-
-
-def test_transform_text_is_read_by_itk(tmp_path):
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_euler("xyz", [10, -20, 5], degrees=True).as_matrix()
-    matrix[:3, 3] = [3, -4, 5]
-    (tmp_path / "registration.tfm").write_text(itk_transform_text(matrix))
-    transform = itk.transformread(str(tmp_path / "registration.tfm"))[0]
-    ras = np.array([12.0, -30.0, 44.0])
-    there = np.array(transform.TransformPoint((ras * [-1, -1, 1]).tolist())) * [-1, -1, 1]
-    assert np.allclose(there, matrix[:3, :3] @ ras + matrix[:3, 3], atol=1e-9)
+from tests.model.transforms.registration.phantom import AFFINE, SHAPE, head, job, noise, volume
 
 
 def test_a_start_without_overlap_fails_alone():
@@ -31,3 +19,24 @@ def test_a_start_without_overlap_fails_alone():
     assert first is None
     assert second.shape == (4, 4)
     assert todo.coarse[0].values.shape == SHAPE
+
+
+def test_a_known_deformation():
+    """A wave of 6 mm; the moving head is the fixed one in another contrast, sampled where the map says."""
+    index = np.indices(SHAPE).reshape(3, -1)
+    points = (AFFINE @ np.r_[index, np.ones((1, index.shape[1]))]).T
+    wave = lambda p: 6.0 * np.sin(2 * np.pi * p[:, [1, 2, 0]] / 140.0)  # noqa: E731
+    source = points.copy()
+    source[:, :3] += wave(points)
+    where = (np.linalg.inv(AFFINE) @ source.T)[:3]
+    moving = ndimage.map_coordinates(head("t2"), where, order=1).reshape(SHAPE)
+    todo = job(volume(moving), volume(head("mr")), kind="deformable")
+    found = deform_from(todo.coarse, np.eye(4), todo)
+    body = points[(head("mr") > 50).ravel()][::20]
+    unbent = body.copy()
+    for _ in range(20):
+        unbent[:, :3] = body[:, :3] - wave(unbent)
+    before = np.linalg.norm(unbent - body, axis=1).mean()
+    after = np.linalg.norm(unbent - found.map(body), axis=1).mean()
+    assert after < 0.5 * before
+    assert 0.3 < found.jacobian[0] < 1 < found.jacobian[1] < 2

@@ -32,19 +32,19 @@ class FakeRegister:
 def test_the_steps_and_the_choice_between_them(moved):
     todo = job(*moved, kind=AFFINE_KIND)
     far, near, best = shift([0, 30, 0]), shift([0, 7, 0]), TRUTH
-    register = FakeRegister([far, near], [best, None], [best], [shift([0, 8, 1])])
+    register = FakeRegister([far, near], [best, None], [best], [shift([0, 8, 1])], [shift([0, 8, 2])])
     found = search(todo, register)
     pairs, starts, kinds, levels = zip(*register.calls, strict=True)
-    assert pairs == (todo.coarse, todo.coarse, todo.fine, todo.fine)
-    assert kinds == (RIGID, RIGID, RIGID, AFFINE_KIND)
-    assert levels == ((8, 4, 2), (8, 4, 2), (2, 1), (2, 1))
+    assert pairs == (todo.coarse, todo.coarse, todo.fine, todo.fine, todo.coarse)
+    assert kinds == (RIGID, RIGID, RIGID, AFFINE_KIND, AFFINE_KIND)
+    assert levels == ((8, 4, 2), (8, 4, 2), (2, 1), (2, 1), (2, 1))
     center = np.r_[todo.coarse[0].center(of_mass=True), 1]
     for start, (_, millimeters) in zip(starts[1], todo.settings.restarts, strict=True):
         assert np.allclose((start @ center - near @ center)[:3], millimeters)  # away from the nearer of both results
     assert np.array_equal(starts[2], [best])  # a restart was better
     assert np.array_equal(found.rigid, best)
     assert np.array_equal(found.best, shift([0, 8, 1]))
-    assert np.array_equal(found.restarts[0], best)
+    assert np.array_equal(found.restarts[0], shift([0, 8, 2]))  # results of one kind are compared
     assert found.restarts[1] is None
 
 
