@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from . import BUNDLE
-from .scripts.data.study import Study
+from .dicom_objects.writer import write_dicom_objects
+from .scripts.data.study import FoundStudy, Study, find_study
 from .scripts.data.study_report import REPORT_NAME, StudyReport
-from .scripts.utils.checks import InputError
+from .scripts.handlers.study_writer import FurtherWriter
 from .scripts.utils.files import is_nifti
-from .workflow import run_config
+from .study_output import check_study_output
+from .workflow import make_component, run_config
 
-__all__ = ["fuse_study"]
+__all__ = ["fuse_study", "with_network"]
 
+ENTRY = ("task", "series_a", "series_b", "volume_a", "volume_b", "same_patient")
 CONFIG = BUNDLE / "configs" / "inference_volume.json"
 
 
-def fuse_study(study: Study, output: str | os.PathLike, options: Mapping[str, Any]) -> list[str]:
+def fuse_study(
+    study: Study,
+    output: str | os.PathLike,
+    options: Mapping[str, Any],
+    found: FoundStudy | None = None,
+    further: Sequence[FurtherWriter] = (),
+) -> list[str]:
     """Fuse one study.
 
     Args:
         study: its two volumes.
         output: a new folder, or a NIfTI name for the fused volume alone.
         options: overrides of ``inference_volume.json``. Values are used as they are, so text is never an expression.
+        found: what ``find_study`` found of the study. Defaults to None: it is looked for first.
+        further: what writes more into the new folder, see ``StudyWriter``. With ``dicom`` the DICOM objects are written
+            in any case. Defaults to none.
 
     Returns:
         Lines that say what was made of what.
@@ -35,13 +48,29 @@ def fuse_study(study: Study, output: str | os.PathLike, options: Mapping[str, An
             plausible.
     """
     output = Path(output)
-    if options.get("dicom") and is_nifti(study.source_a):
-        raise InputError("DICOM output: expected DICOM as source A, got NIfTI. Leave out --dicom.")
-    _keep_sources(study, output)
-    entry = {"task": study.task, "series_a": study.series_a, "series_b": study.series_b}
+    check_study_output(study, output, bool(options.get("dicom")), bool(options.get("loss_map") or further))
+    study = replace(study, same_patient=study.same_patient or bool(options.get("same_patient")))
+    found = find_study(study) if found is None else found
+    objects = [write_dicom_objects] if options.get("dicom") else []
+    entry = {key: getattr(study, key) for key in ENTRY} | {"found_study": found, "further": [*objects, *further]}
     paths = {"source_a": study.source_a, "source_b": study.source_b, "output_dir": str(output)}
     run_config([CONFIG], "run", {**options, **entry, **{key: os.path.abspath(path) for key, path in paths.items()}})
     return [str(output)] if is_nifti(output) else _summary(StudyReport.read(output / REPORT_NAME), output)
+
+
+def with_network(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the network once, for many studies.
+
+    Args:
+        options: overrides of ``inference_volume.json``, as for :func:`fuse_study`.
+
+    Returns:
+        The options with the loaded network, which :func:`fuse_study` then uses as it is.
+
+    Raises:
+        InputError: When the weights, the device or the runtime cannot be used.
+    """
+    return {**options, "network": make_component([CONFIG], "network", options)}
 
 
 def _summary(report: StudyReport, output: Path) -> list[str]:
@@ -50,19 +79,17 @@ def _summary(report: StudyReport, output: Path) -> list[str]:
     lines = [f"source {letter}: {note}" for letter, source in sources for note in source.notes]
     if found := report.registration:
         lines.append(
-            f"registered ({found.kind}): turned {max(map(abs, found.rotation_deg)):.1f} degrees, shifted "
+            f"registered ({found.kind}): turned {found.turn_deg:.1f} degrees, shifted "
             f"{sum(x * x for x in found.translation_mm) ** 0.5:.1f} mm; {found.metric} {found.before:.4f} to "
             f"{found.after:.4f}"
         )
+    if found and found.deformed:
+        lines.append(
+            f"deformed by {found.deformed.mean_mm:.1f} mm on average, {found.deformed.largest_mm:.1f} mm at most; "
+            f"local change of volume {found.deformed.least_jacobian:.2f} to {found.deformed.largest_jacobian:.2f}"
+        )
+    there = report.alignment
+    if there and found is None and there.value is not None:
+        lines.append(f"not registered ({there.reason}); {there.metric} {there.value:.4f}")
     lines.append(f"{report.task}, {report.seconds:.0f} s, {report.peak_memory_gb:.1f} GB: {output}")
     return [*lines, f"look at it: mmif-amin view {output}"]
-
-
-def _keep_sources(study: Study, output: Path) -> None:
-    """Refuse an output that would overwrite a source, or be read as a part of it the next time."""
-    place = output.resolve()
-    for source in (Path(study.source_a).resolve(), Path(study.source_b).resolve()):
-        if place == source:
-            raise InputError(f"{output}: the output would overwrite a source. Choose another output.")
-        if source.is_dir() and source in place.parents:
-            raise InputError(f"{output}: the output would lie in a source's folder. Choose another output.")

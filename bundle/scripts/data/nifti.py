@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from ..utils.enums import Modality
 from ..utils.files import NIFTI_SUFFIXES, is_nifti, write_atomically
 from ..utils.intensity import check_finite
 from .volume import Volume
+from .volume_choice import choose_volumes, volume_note
 
-__all__ = ["load_nifti", "read_nifti_volume", "write_nifti"]
+__all__ = ["check_nifti", "load_nifti", "read_nifti_volume", "write_nifti"]
 
 MILLIMETERS = {"meter": 1000.0, "micron": 0.001}  # NIfTI's other units of length
 SHEAR_TOLERANCE = 0.01  # cosine between two axes; below it, it is rounding of the header
@@ -23,61 +26,110 @@ HOUNSFIELD_AIR = -500.0  # a volume that reaches below holds Hounsfield units
 SINGULAR = 1e-9  # volume of a voxel, mm^3, below which a matrix cannot be inverted
 
 
-def load_nifti(path: Path, canonical: bool = False) -> tuple[np.ndarray, Any]:
+def load_nifti(
+    path: Path, canonical: bool = False, volume: str | None = None, only_3d: bool = False
+) -> tuple[np.ndarray, Any, str]:
     """Load a NIfTI volume.
 
     Args:
         path: .nii or .nii.gz file.
         canonical: bring it to RAS+ order. Defaults to False: its own voxel order.
+        volume: which volume of a 4-D file: a number from 1, or ``"mean"``. Defaults to None: the only one.
+        only_3d: refuse a file of several volumes, where the user has no way to choose one. Defaults to False.
 
     Returns:
-        The values, (X, Y, Z) float32, and nibabel's image with affine and header.
+        The values, (X, Y, Z) float32, nibabel's image with affine and header, and what was chosen, empty where there
+        is only one volume.
 
     Raises:
-        InputError: When the file is damaged or not 3-D.
+        InputError: When the file is damaged or holds no volume, or several and none is chosen.
     """
     import nibabel
 
-    try:
-        image: Any = nibabel.load(path)
+    with _blaming(path):
+        image: Any = nibabel.load(path.absolute())  # else nibabel takes a ~ for the home folder
         image = nibabel.as_closest_canonical(image) if canonical else image
-        values = np.asanyarray(image.dataobj).astype(np.float32)
-    except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
+    if only_3d and int(np.prod(image.shape[3:])) > 1:
+        raise InputError(f"{path}: expected a 3-D volume, got shape {image.shape}. Take one volume out of it first.")
+    chosen, note = _chosen_volumes(path, image.shape, volume)
+    with _blaming(path):
+        data = image.dataobj
+        if len(image.shape) == 3:
+            values = np.asanyarray(data).astype(np.float32)
+        else:
+            places = np.unravel_index(chosen, image.shape[3:])
+            parts = (np.asanyarray(data[(..., *place)]) for place in zip(*places, strict=True))
+            values = (sum(part.astype(np.float64) for part in parts) / len(chosen)).astype(np.float32)
+    return values, image, note
+
+
+def check_nifti(path: str | os.PathLike, volume: str | None = None) -> None:
+    """Check what the header of a NIfTI file decides, before its voxels are read.
+
+    Args:
+        path: .nii or .nii.gz file.
+        volume: see :func:`load_nifti`. Defaults to None.
+
+    Raises:
+        InputError: When the file is missing, empty or damaged, or holds no volume, or several and none is chosen.
+    """
+    import nibabel
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
+    with _blaming(path):
+        shape = nibabel.load(path.absolute()).shape  # type: ignore[attr-defined]
+    _chosen_volumes(path, shape, volume)
+
+
+@contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Turn the many types of errors that nibabel, gzip and numpy raise for damaged files into one."""
+    try:
+        yield
+    except Exception as error:
         raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise InputError(f"{path}: expected a 3-D volume, got shape {values.shape}. Choose one time point first.")
-    return values, image
 
 
-def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None) -> Volume:
+def _chosen_volumes(path: Path, shape: tuple[int, ...], volume: str | None) -> tuple[list[int], str]:
+    """Indices of the volumes that are meant among all after the third axis, and what to say of the choice."""
+    count = int(np.prod(shape[3:]))
+    if len(shape) < 3 or not count:
+        raise InputError(f"{path}: expected a 3-D volume, got shape {shape}.")
+    labels: list[dict[str, str]] = [{}] * count
+    chosen = choose_volumes(str(path), labels, volume)
+    return chosen, volume_note(labels, chosen) if count > 1 else ""
+
+
+def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None, volume: str | None = None) -> Volume:
     """Read a NIfTI volume in its own voxel order.
 
     Args:
         path: .nii or .nii.gz file.
         modality: what the user says it is. Defaults to None.
+        volume: which volume of a 4-D file: a number from 1, or ``"mean"``. Defaults to None: the only one.
 
     Returns:
         The volume. It is CT in Hounsfield units where values reach below -500, unless the user says that it is PET or
         SPECT, whose reconstruction can reach below too; else its modality is unknown.
 
     Raises:
-        InputError: When the file is missing, empty, damaged, not 3-D, not finite or without a usable geometry.
+        InputError: When the file is missing, empty, damaged, holds no volume or several and none is chosen, or is not
+            finite or without a usable geometry.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
-    values, image = load_nifti(path)
+    check_nifti(path, volume)
+    values, image, note = load_nifti(path, volume=volume)
     affine = np.array(image.affine, dtype=np.float64)
     length = image.header.get_xyzt_units()[0]
     check_finite(path, values)
     affine[:3] *= MILLIMETERS.get(length, 1.0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SINGULAR:
         raise InputError(f"{path}: expected a voxel-to-world matrix that can be inverted, got {affine.tolist()}.")
-    notes = []
+    notes = [note] if note else []
     shear = np.abs(_axes(affine).T @ _axes(affine) - np.eye(3)).max()
     if shear > SHEAR_TOLERANCE:
         values, affine = _upright(values, affine)
@@ -88,11 +140,11 @@ def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None)
 
 
 def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray) -> Path:
-    """Write a (1, X, Y, Z) volume as float32 NIfTI, or a (3, X, Y, Z) one as RGB NIfTI.
+    """Write a (1, X, Y, Z) volume as float32 NIfTI, a label as uint8, or a (3, X, Y, Z) one as RGB NIfTI.
 
     Args:
         path: name ending in .nii or .nii.gz.
-        values: volume of real numbers; RGB as uint8.
+        values: volume of real numbers; a label as bool; RGB as uint8.
         affine: voxel-to-world matrix, millimeters.
 
     Raises:
@@ -106,7 +158,7 @@ def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray)
         interleaved = np.ascontiguousarray(np.moveaxis(values, 0, -1))
         voxels = interleaved.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
     else:
-        voxels = values[0].astype(np.float32, copy=False)
+        voxels = values[0].astype(np.uint8 if values.dtype == bool else np.float32, copy=False)
     image = nibabel.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"MMIF-AMIN, not for diagnostic use"

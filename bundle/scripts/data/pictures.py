@@ -110,7 +110,7 @@ def _read_picture(path: Path, modality: Modality) -> Source:
 @lru_cache(maxsize=4)
 def _load_volume(path: Path, modality: Modality, modified: float) -> tuple[np.ndarray, np.ndarray]:
     """Normalized volume in RAS+ order and its affine; ``modified`` makes a changed file a new cache entry."""
-    values, image = load_nifti(path, canonical=True)
+    values, image, _ = load_nifti(path, canonical=True, only_3d=True)
     _check_values(path, values)
     return normalize_intensity(values, modality), image.affine
 

@@ -1,26 +1,26 @@
-"""The report of a fused study, ``report.json``: what is in it, writing it and reading it.
-
-The reader is written by hand: pydantic would do the same, but would be one more dependency of the model for forty
-lines.
-"""
+"""The report of a fused study, ``report.json``: what is in it, writing it and reading it."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, is_dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
+
+import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.enums import ColorMap, Modality, Precision, Runtime
 from ..utils.files import write_atomically
+from .typed_json import ReportError, typed, typed_object
 
 __all__ = [
     "NOTICE",
     "REPORT_NAME",
     "SCHEMA_VERSION",
+    "AlignmentReport",
+    "DeformationReport",
     "GridReport",
     "LossReport",
     "NetworkReport",
@@ -93,6 +93,50 @@ class SourcesReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeformationReport:
+    """The deformation of a registration.
+
+    Args:
+        mean_mm: mean length of the displacements over the body, millimeters.
+        largest_mm: largest one.
+        least_jacobian: smallest local change of the volume; at 0 it would fold.
+        largest_jacobian: largest one.
+    """
+
+    mean_mm: float
+    largest_mm: float
+    least_jacobian: float
+    largest_jacobian: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentReport:
+    """Why the two sources lie as they do in the fused volume; the fields are those of ``Alignment``.
+
+    Args:
+        metric: name of the metric that ``value`` and ``peak`` are values of.
+        reason: ``"registered"``, ``"transform file"``, ``"same grid"``, ``"same frame of reference"`` or ``"--register
+            none"``.
+        value: metric as the sources were fused; None where it could not be measured.
+        peak: metric at the best place nearby that a coarse search found; None where none was made.
+        peak_away_mm: mean distance to that place, millimeters.
+        warning: what a person must know before the fused volume is used; None where there is nothing.
+    """
+
+    metric: str
+    reason: str
+    value: float | None
+    peak: float | None
+    peak_away_mm: float | None
+    warning: str | None
+
+    @classmethod
+    def from_dict(cls, figures: dict[str, Any]) -> AlignmentReport:
+        """The report of ``Alignment.to_dict()``."""
+        return typed_object(cls, figures, "alignment")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegistrationReport:
     """How source B was moved onto source A; the fields are those of ``Registration`` in transforms/registration.
 
@@ -108,6 +152,9 @@ class RegistrationReport:
         spread_mm: mean distance between the results of independent starts, millimeters.
         gain: relative loss of ``after - 1`` at the best of some shifts.
         seconds: how long the registration took.
+        method: which way of searching found it. Defaults to ``"whole"``, the only one of version 0.4.0.
+        beyond_limits: the limits that it breaks, one phrase each; it was accepted by hand. Defaults to none.
+        deformed: figures of the deformation; None where there is none. Defaults to None.
     """
 
     metric: str
@@ -118,14 +165,23 @@ class RegistrationReport:
     before: float
     after: float
     overlap: float
-    spread_mm: float
+    spread_mm: float | None
     gain: float
     seconds: float
+    method: str = "whole"
+    beyond_limits: tuple[str, ...] = ()
+    deformed: DeformationReport | None = None
+
+    @property
+    def turn_deg(self) -> float:
+        """The angle, degrees, by which the matrix turns about its axis; no single one of ``rotation_deg`` says it."""
+        u, _, v = np.linalg.svd(np.array(self.matrix)[:3, :3])
+        return float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1.0, 1.0))))
 
     @classmethod
     def from_dict(cls, figures: dict[str, Any]) -> RegistrationReport:
         """The report of ``Registration.to_dict()``."""
-        return _typed_object(cls, figures, "registration")
+        return typed_object(cls, figures, "registration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +207,11 @@ class StudyReport:
         sources: what the two sources are.
         colormap: colors of the functional source; None where the fused volume has no colors.
         registration: None where the two were not registered.
+        alignment: why the two lie as they do. Defaults to None, as in reports of version 0.4.0.
         metrics: metric to its mean over slices that show both sources; empty where the slices are too small.
         loss: None where no loss maps were asked for.
+        patient_differs_in: tags in which the patients of the two sources differ, and which the user said to be one
+            person's (``--same-patient``); empty where nothing differs, and in reports of schema 1.
         seconds: how long loading, registration, fusion and writing took.
         peak_memory_gb: by how many gigabytes (2**30 bytes) the study raised the resident size of the process at most,
             see ``utils.memory.PeakMemory``; None in reports of schema 1, which held the peak of the whole process.
@@ -170,8 +229,10 @@ class StudyReport:
     sources: SourcesReport
     colormap: ColorMap | None
     registration: RegistrationReport | None
+    alignment: AlignmentReport | None = None
     metrics: dict[str, float]
     loss: LossReport | None
+    patient_differs_in: tuple[str, ...] = ()
     seconds: float
     peak_memory_gb: float | None
 
@@ -219,75 +280,22 @@ class StudyReport:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
         try:
-            return _typed(cls, _in_this_schema(data), "")
-        except _ReportError as error:
+            return typed(cls, _in_this_schema(data), "")
+        except ReportError as error:
             raise InputError(f"{path}: {error}") from error
-
-
-class _ReportError(Exception):
-    """What is wrong with a report, without its path."""
-
-
-def _wrong(key: str, expected: str, value: Any) -> _ReportError:
-    """The error for a value that is not what it must be."""
-    got = f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__
-    return _ReportError(f"key '{key}': expected {expected}, got {got}. Fuse the study again.")
 
 
 def _in_this_schema(data: Any) -> dict[str, Any]:
     """A report as read from JSON, with the keys and meanings of today's schema."""
     if not isinstance(data, dict):
-        raise _ReportError(f"expected a JSON object, got {type(data).__name__}. Fuse the study again.")
-    version = _typed(int, data.get("schema_version", 1), "schema_version")
+        raise ReportError(f"expected a JSON object, got {type(data).__name__}. Fuse the study again.")
+    version = typed(int, data.get("schema_version", 1), "schema_version")
     if version > SCHEMA_VERSION:
-        raise _ReportError(
+        raise ReportError(
             f"key 'schema_version': expected at most {SCHEMA_VERSION}, got {version}. Read it with the version of "
             "mmif-amin that wrote it, or fuse the study again."
         )
     if version < SCHEMA_VERSION:
-        data = {**data, "schema_version": SCHEMA_VERSION, "settings": {}, "peak_memory_gb": None}
+        new: dict[str, Any] = {"settings": {}, "peak_memory_gb": None, "patient_differs_in": []}
+        data = {**data, "schema_version": SCHEMA_VERSION, **new}
     return data
-
-
-def _typed(kind: Any, value: Any, key: str) -> Any:
-    """A value from JSON as the dataclass, tuple, dictionary, text or number that an annotation names.
-
-    Args:
-        kind: the annotation.
-        value: from JSON.
-        key: where it stands in the report, for errors.
-
-    Raises:
-        _ReportError: When it is of another type, or an object lacks a key.
-    """
-    origin, inner = get_origin(kind), get_args(kind)
-    if type(None) in inner:
-        return None if value is None else _typed(inner[0], value, key)
-    if is_dataclass(kind) or origin is dict:
-        if not isinstance(value, dict):
-            raise _wrong(key, "an object", value)
-        if origin is dict:
-            return {name: _typed(inner[1], item, f"{key}.{name}") for name, item in value.items()}
-        return _typed_object(kind, value, key)
-    if origin is tuple:
-        any_length = inner[-1] is Ellipsis
-        if not isinstance(value, list) or not (any_length or len(value) == len(inner)):
-            raise _wrong(key, "a list" if any_length else f"a list of {len(inner)}", value)
-        return tuple(_typed(inner[0 if any_length else i], item, f"{key}.{i}") for i, item in enumerate(value))
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        if value not in list(kind):
-            raise _ReportError(f"key '{key}': expected one of {', '.join(kind)}, got {value!r}. Fuse the study again.")
-        return kind(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise _wrong(key, {str: "a text", int: "a whole number", float: "a number"}[kind], value)
-    return value
-
-
-def _typed_object(kind: Any, value: dict[str, Any], key: str) -> Any:
-    values = {}
-    for name, hint in get_type_hints(kind).items():
-        place = f"{key}.{name}" if key else name
-        if name not in value:
-            raise _ReportError(f"expected the key '{place}', it is missing. Fuse the study again.")
-        values[name] = _typed(hint, value[name], place)
-    return kind(**values)

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..utils.enums import Modality
 
-__all__ = ["Volume"]
+__all__ = ["ACCEPTED_BEYOND_LIMITS", "Volume"]
+
+ACCEPTED_BEYOND_LIMITS = "registration accepted beyond the limits"  # how the note of such a source begins
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Volume:
         notes: what reading it had to decide, without anything that names the patient. Defaults to none.
         headers: DICOM datasets without pixels, one for each slice of the last axis in its order, or a single one for
             a multi-frame file or a volume that had to be resampled; empty for NIfTI. Defaults to none.
+        factor: by which the values of the file were multiplied to be in ``unit``. Defaults to 1.
     """
 
     values: np.ndarray
@@ -32,6 +35,7 @@ class Volume:
     unit: str = "arbitrary"
     notes: tuple[str, ...] = ()
     headers: tuple[Any, ...] = ()
+    factor: float = 1.0
 
     @property
     def spacing(self) -> np.ndarray:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..utils.checks import InputError
+from ..utils.checks import InputError, in_words
 from ..utils.enums import Modality
-from .find import Series
+from .find import Scan, Series
 from .header import DICOM_MODALITIES
 
-__all__ = ["choose_series"]
+__all__ = ["choose_series", "fusable", "modality_of", "wrong_number"]
 
 PART_OF_UID = 6  # characters; fewer are a series number
 
 
-def choose_series(who: str, found: Sequence[Series], modality: Modality | None, series: str | None) -> Series:
+def choose_series(found: Scan, modality: Modality | None, series: str | None) -> Series:
     """The one series that was asked for.
 
     Args:
-        who: the folder, for messages.
-        found: its series.
+        found: the folder and its series.
         modality: chooses where ``series`` does not, or where several series have that name; None stands for any that
             can be fused.
         series: SeriesInstanceUID, its start or end, or series number; None: chosen by modality.
@@ -27,19 +26,47 @@ def choose_series(who: str, found: Sequence[Series], modality: Modality | None, 
     Raises:
         InputError: When there is no series, none that fits, or several (they are listed).
     """
-    if not found:
-        raise InputError(f"{who}: expected DICOM images, found none. Give the folder that the scanner exported.")
+    if not found.series:
+        raise InputError(
+            f"{found.path}: expected DICOM images, found none. Give the folder that the scanner exported."
+            f"{found.passed_over()}"
+        )
     if series is not None:
-        hits, wanted = _named(found, series, modality), f"one series '{series}'"
+        hits, wanted = _named(found.series, series, modality), f"one series '{series}'"
     else:
         codes = list(DICOM_MODALITIES.values()) if modality is None else [DICOM_MODALITIES[modality]]
-        hits, wanted = _of_modality(found, codes), f"one series of modality {' or '.join(codes)}"
+        hits, wanted = _of_modality(found.series, codes), f"one series of modality {in_words(codes, 'or')}"
     if len(hits) != 1:
-        listing = "".join(f"\n  {s}" for s in found)
-        raise InputError(
-            f"{who}: expected {wanted}, found {len(hits)}. Choose with --series-a/--series-b by number or UID:{listing}"
-        )
+        raise wrong_number(found, hits, wanted, by_task=series is None and len({hit.modality for hit in hits}) != 1)
     return hits[0]
+
+
+def wrong_number(found: Scan, hits: Sequence[Series], wanted: str, by_task: bool) -> InputError:
+    """The error that says how many series fit, how to choose, and what there is.
+
+    Args:
+        found: the folder and its series.
+        hits: series that fit.
+        wanted: what was looked for.
+        by_task: whether modalities could tell them apart.
+    """
+    advice = "Choose with --series-a/--series-b by number or UID"
+    if by_task:
+        advice += ", or by the modalities of B and A, such as --task PET-MRI"
+    listing = "".join(f"\n  {s}" for s in found.series)
+    return InputError(
+        f"{found.path}: expected {wanted}, found {len(hits)}. {advice}.{found.passed_over()} It holds:{listing}"
+    )
+
+
+def fusable(found: Scan) -> list[Series]:
+    """Series of a modality that can be fused; localizers only where there is nothing else."""
+    return _of_modality(found.series, list(DICOM_MODALITIES.values()))
+
+
+def modality_of(series: Series) -> Modality | None:
+    """What a series shows; None where it cannot be fused."""
+    return {code: name for name, code in DICOM_MODALITIES.items()}.get(series.modality)
 
 
 def _named(found: Sequence[Series], name: str, modality: Modality | None) -> list[Series]:

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..utils.checks import InputError
 from .frames import with_shared_groups
-from .header import blaming, files_in, is_dicom, is_localizer, read_header
-from .privacy import PATIENT_TAGS, public_text, quiet_pydicom
+from .header import blaming, collecting_no_garbage, files_in, is_dicom, is_localizer, read_if_dicom, require
+from .patient import IDENTITY_TAGS, Patient, number_patients
+from .privacy import public_text, quiet_pydicom
+from .several import PRIVATE_TELLING_TAGS, TELLING_TAGS
+from .tiles import CSA_TAGS, TILE_TAGS, is_tiled
 
-__all__ = ["Series", "is_dicom_folder", "list_series"]
+__all__ = ["Scan", "Series", "is_dicom_folder", "list_series", "scan_folder"]
 
-LISTED_TAGS = (
-    *PATIENT_TAGS,
+SCANNED_TAGS: tuple[str | int, ...] = (
+    *IDENTITY_TAGS,
+    "SpecificCharacterSet",
     "SOPClassUID",
+    "SOPInstanceUID",
     "SeriesInstanceUID",
     "Modality",
     "SeriesNumber",
     "SeriesDescription",
-    "ImageType",
+    "StudyDate",
+    "FrameOfReferenceUID",
+    "BodyPartExamined",
+    "InstanceNumber",
     "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
     "Rows",
     "Columns",
     "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "DetectorInformationSequence",
     "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    *TELLING_TAGS,
+    *PRIVATE_TELLING_TAGS,
+    *TILE_TAGS,
 )
+Progress = Callable[[list[Path]], Iterable[Path]]
 
 
 @dataclass
@@ -44,6 +65,13 @@ class Series:
         size: columns and rows of the first one.
         spacing: its pixel spacing, mm: along a row, along a column; empty where the element is missing.
         localizer: whether every image is a localizer (scout).
+        date: StudyDate as ``"2024-01-31"``, empty where there is none.
+        body_part: BodyPartExamined.
+        identity: whose series it is; it prints nothing.
+        frame_uid: FrameOfReferenceUID, empty where there is none.
+        headers: what a scan reads of each file, in the order of ``files``.
+        frame: ``"F1"``, ``"F2"``, ...: the same for series of one frame of reference; empty where there is none.
+        patient: ``"P1"``, ``"P2"``, ...: the same for series whose patient no tag tells apart.
     """
 
     uid: str
@@ -55,14 +83,49 @@ class Series:
     size: tuple[int, int]
     spacing: tuple[float, ...]
     localizer: bool
+    date: str
+    body_part: str
+    identity: Patient
+    frame_uid: str
+    headers: tuple[Any, ...] = field(repr=False)
+    frame: str = ""
+    patient: str = "P1"
+
+    @property
+    def name(self) -> str:
+        """How ``--series-a`` names it: by its number, else by its UID."""
+        return self.uid if self.number is None else str(self.number)
 
     def __str__(self) -> str:
         spacing = "x".join(f"{s:g}" for s in self.spacing) + " mm" if self.spacing else "no pixel spacing"
         kind = f"{self.modality} localizer" if self.localizer else self.modality
+        place = ", ".join([self.date or "no date", self.frame or "no frame of reference"])
         return (
             f"{'-' if self.number is None else self.number}: {kind}, {self.images} images of "
-            f"{self.size[0]}x{self.size[1]}, {spacing}, '{self.description}', UID {self.uid}"
+            f"{self.size[0]}x{self.size[1]}, {spacing}, {place}, '{self.description}', UID {self.uid}"
         )
+
+
+@dataclass
+class Scan:
+    """What a folder holds, from its headers, which are read once.
+
+    Args:
+        path: the folder, or the file.
+        series: its series of images, by number.
+        unreadable: what is wrong with each file that cannot be used: it is damaged, or locked.
+    """
+
+    path: Path
+    series: list[Series]
+    unreadable: dict[Path, str]
+
+    def passed_over(self) -> str:
+        """How many files were passed over because they cannot be used, for messages; empty where there are none."""
+        if not self.unreadable:
+            return ""
+        example = next(iter(self.unreadable))
+        return f" Unreadable files in the folder, passed over: {len(self.unreadable)}, such as {example}."
 
 
 @quiet_pydicom()
@@ -79,8 +142,44 @@ def is_dicom_folder(path: str | os.PathLike) -> bool:
 
 
 @quiet_pydicom()
+@collecting_no_garbage()
+def scan_folder(path: str | os.PathLike, progress: Progress = iter) -> Scan:
+    """Read the headers of all DICOM files in a folder and the folders in it, each once; other files are passed over.
+
+    Args:
+        path: folder, or one file.
+        progress: wraps the files, such as tqdm. Defaults to nothing.
+
+    Raises:
+        InputError: When nothing is there, a folder or the only file cannot be read, or pydicom is not installed.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: expected a DICOM folder or file, found nothing there.")
+    members: dict[str, list[tuple[Path, Any]]] = {}
+    unreadable: dict[Path, str] = {}
+    tags = [require("pydicom").tag.Tag(tag) for tag in SCANNED_TAGS]  # once, not for each file
+    for file in progress(list(files_in(path))):
+        try:
+            header = _read(file, tags)
+            with blaming(file):
+                if header is not None and "Columns" in header:
+                    members.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
+        except InputError as error:
+            unreadable[file] = str(error)
+    if unreadable and not members and len(unreadable) == 1:
+        raise InputError(next(iter(unreadable.values())))
+    found = [series for uid, pairs in members.items() if (series := _describe(uid, pairs, unreadable))]
+    found.sort(key=lambda series: (series.number or 0, series.uid))
+    frames = list(dict.fromkeys(series.frame_uid for series in found if series.frame_uid))
+    patients = number_patients([series.identity for series in found])
+    labels = [f"F{frames.index(series.frame_uid) + 1}" if series.frame_uid else "" for series in found]
+    named = zip(found, labels, patients, strict=True)
+    return Scan(path, [replace(series, frame=frame, patient=f"P{n}") for series, frame, n in named], unreadable)
+
+
 def list_series(path: str | os.PathLike) -> list[Series]:
-    """List the series of images in a folder and the folders in it; other files are passed over.
+    """List the series of images in a folder and the folders in it; see :func:`scan_folder`.
 
     Args:
         path: folder, or one file.
@@ -89,24 +188,36 @@ def list_series(path: str | os.PathLike) -> list[Series]:
         The series, by number.
 
     Raises:
-        InputError: When nothing is there, a DICOM file is damaged, or pydicom is not installed.
+        InputError: See :func:`scan_folder`.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: expected a DICOM folder or file, found nothing there.")
-    members: dict[str, list[tuple[Path, Any]]] = {}
-    for file in filter(is_dicom, sorted(files_in(path))):
-        header = read_header(file, LISTED_TAGS)
-        with blaming(file):
-            if "Columns" in header:
-                members.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
-    found = [_describe(uid, *zip(*pairs, strict=True)) for uid, pairs in members.items()]
-    return sorted(found, key=lambda series: (series.number or 0, series.uid))
+    return scan_folder(path).series
 
 
-def _describe(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Series:
+def _read(file: Path, tags: Sequence[int]) -> Any:
+    """What a scan needs of a header, the long CSA header only of mosaics; None where the file is no DICOM."""
+    header = read_if_dicom(file, tags)
+    with blaming(file):
+        if header is not None and not is_tiled(header):
+            for tag in CSA_TAGS:
+                header.pop(tag, None)
+    return header
+
+
+def _describe(uid: str, pairs: list[tuple[Path, Any]], unreadable: dict[Path, str]) -> Series | None:
+    """The series of these files; files that cannot be described go to ``unreadable``."""
+    while pairs:
+        try:
+            return _series(uid, *zip(*pairs, strict=True))
+        except InputError as error:
+            unreadable[pairs[0][0]] = str(error)
+            pairs = pairs[1:]
+    return None
+
+
+def _series(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Series:
     with blaming(files[0]):
         first = with_shared_groups(headers[0])
+        date = str(first.get("StudyDate") or "")
         return Series(
             uid=uid,
             modality=str(first.get("Modality", "")),
@@ -117,4 +228,9 @@ def _describe(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Se
             size=(int(first.Columns), int(first.Rows)),
             spacing=tuple(float(s) for s in reversed(first.get("PixelSpacing") or [])),
             localizer=all(map(is_localizer, headers)),
+            date=f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdecimal() else "",
+            body_part=str(first.get("BodyPartExamined") or ""),
+            identity=Patient.of(first),
+            frame_uid=str(first.get("FrameOfReferenceUID") or ""),
+            headers=headers,
         )

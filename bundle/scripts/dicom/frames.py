@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from ..utils.checks import InputError
 from ..utils.enums import Modality
 from .header import DICOM_MODALITIES, require, values_of
+from .tiles import headers_of_tiles, is_tiled
 
-__all__ = ["Plane", "has_geometry", "headers_of_frames", "with_shared_groups"]
+__all__ = ["Plane", "has_geometry", "headers_of_frames", "planes_of", "with_shared_groups"]
 
 UNRECONSTRUCTED = ("STATIC", "DYNAMIC", "GATED", "WHOLE BODY", "TOMO", "GATED TOMO", "RECON GATED TOMO")  # of NM
 
@@ -27,26 +29,48 @@ class Plane:
         frame: its number in the file, from 0.
         header: the header of the file, with the frame's own elements at the top level.
         syntax: transfer syntax of its pixels.
+        tile: row and column of the image where the slice begins, in a mosaic. Defaults to None: it is the whole image.
     """
 
     path: Path
     frame: int
     header: Any
     syntax: Any
+    tile: tuple[int, int] | None = None
 
-    @property
+    @cached_property
     def position(self) -> np.ndarray:
         """ImagePositionPatient, LPS+, mm, (3,)."""
         return np.array(self.header.ImagePositionPatient, dtype=np.float64)
 
-    @property
+    @cached_property
     def orientation(self) -> np.ndarray:
         """ImageOrientationPatient: direction cosines of a row and of a column, LPS+, (6,)."""
         return np.array(self.header.ImageOrientationPatient, dtype=np.float64)
 
 
+def planes_of(path: Path, header: Any, syntax: Any, who: str, notes: list[str]) -> list[Plane]:
+    """The slices of a file, each with a flat header of its own.
+
+    Args:
+        path: the file.
+        header: of the file.
+        syntax: transfer syntax of its pixels.
+        who: folder and series, for messages.
+        notes: what had to be decided is added to it.
+
+    Raises:
+        InputError: When a multi-frame file or a mosaic does not say where its slices are, or holds projections.
+    """
+    if is_tiled(header) and "PerFrameFunctionalGroupsSequence" not in header:
+        tiles = headers_of_tiles(header, who, notes)
+        return [Plane(path, 0, tile_header, syntax, tile) for tile_header, tile in tiles]
+    frames = headers_of_frames(header, who, notes)
+    return [Plane(path, k, frame, syntax) for k, frame in enumerate(frames)]
+
+
 def headers_of_frames(header: Any, who: str, notes: list[str]) -> list[Any]:
-    """One flat header for each frame of a file.
+    """One flat header for each frame of a file, whose slices are not tiled.
 
     Args:
         header: of the file.

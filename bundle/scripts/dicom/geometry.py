@@ -19,6 +19,8 @@ from .frames import Plane
 __all__ = ["Grid", "directions", "grid_of"]
 
 GRID_TOLERANCE = (0.01, 0.1)  # of the slice spacing; mm: one decimal puts both a slice and the first one 0.05 mm off
+MISSING_TOLERANCE = 0.05  # how exactly a gap is a multiple of the usual one where slices are missing
+MOST_UNEVEN = 4.0  # largest distance between slices, in smallest ones, that is interpolated
 TILT_TOLERANCE = 0.01  # sideways part of the step between slices, 0.6 degrees; more is a gantry tilt
 
 
@@ -32,12 +34,15 @@ class Grid:
         shift: pixels along a row and along a column by which the content of a slice lies beside that of the one
             before it, zero without a gantry tilt.
         start: the same for the first slice in the grid.
+        heights: where the slices that were measured lie in the grid, (N,): 0, 1, 2, ..., or numbers between them where
+            they are uneven and must be interpolated.
     """
 
     affine: np.ndarray
     size: tuple[int, int]
     shift: np.ndarray
     start: np.ndarray
+    heights: np.ndarray
 
 
 def directions(planes: Sequence[Plane]) -> np.ndarray:
@@ -49,7 +54,9 @@ def directions(planes: Sequence[Plane]) -> np.ndarray:
 
 
 def grid_of(planes: Sequence[Plane], who: str, notes: list[str]) -> Grid:
-    """The grid of evenly spaced slices; an upright one around them where a gantry tilt shears them.
+    """The grid of the slices; an upright one around them where a gantry tilt shears them.
+
+    Uneven slices get a grid with the smallest of their distances, on which they are interpolated.
 
     Args:
         planes: parallel slices of one size, sorted along their normal.
@@ -57,23 +64,26 @@ def grid_of(planes: Sequence[Plane], who: str, notes: list[str]) -> Grid:
         notes: what had to be decided is added to it.
 
     Raises:
-        InputError: When the slices are not evenly spaced, or there is only one and its thickness is unknown.
+        InputError: When slices are missing or lie beside the others, or there is only one and its thickness is unknown.
     """
     header = planes[0].header
     axes = directions(planes)
     pixel = np.array([float(s) for s in reversed(header.PixelSpacing)])
     positions = np.array([plane.position for plane in planes])
-    step = _step(planes, positions, np.cross(*axes), who, notes)
-    _check_even(positions, step, who)
+    normal = np.cross(*axes)
+    step = _step(planes, positions, normal, who, notes)
+    heights = np.arange(len(planes), dtype=np.float64)
+    if not _are_even(positions, step):
+        step, heights = _uneven(positions, step, normal, who, notes)
 
     size = np.array([int(header.Columns), int(header.Rows)])
-    shift, start, upright = _straighten(axes, step, pixel, len(planes), notes)
+    shift, start, upright = _straighten(axes, step, pixel, heights[-1], notes)
     if shift.any():
-        size += np.ceil(np.abs(_reach(shift, len(planes)))).astype(int)
+        size += np.ceil(np.abs(_reach(shift, heights[-1]))).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([axes[0] * pixel[0], axes[1] * pixel[1], upright], axis=1)
     affine[:3, 3] = positions[0] - affine[:3, :2] @ start
-    return Grid(lps_from_ras(affine), (int(size[0]), int(size[1])), shift, start)
+    return Grid(lps_from_ras(affine), (int(size[0]), int(size[1])), shift, start, heights)
 
 
 def _step(planes: Sequence[Plane], positions: np.ndarray, normal: np.ndarray, who: str, notes: list[str]) -> np.ndarray:
@@ -87,32 +97,74 @@ def _step(planes: Sequence[Plane], positions: np.ndarray, normal: np.ndarray, wh
     return normal * abs(float(thickness))
 
 
-def _check_even(positions: np.ndarray, step: np.ndarray, who: str) -> None:
-    """Refuse slices that lie off the regular grid, as around a missing one.
+def _allowed(step: np.ndarray) -> float:
+    return max(GRID_TOLERANCE[0] * float(np.linalg.norm(step)), GRID_TOLERANCE[1])
+
+
+def _are_even(positions: np.ndarray, step: np.ndarray) -> bool:
+    """Whether all slices lie on the regular grid.
 
     What counts is how far a voxel would be misplaced, so offsets from the grid are judged, not single gaps.
     """
     off = np.linalg.norm(positions - positions[0] - np.arange(len(positions))[:, None] * step, axis=1)
-    allowed = max(GRID_TOLERANCE[0] * float(np.linalg.norm(step)), GRID_TOLERANCE[1])
-    if off.max() <= allowed:
-        return
-    steps = np.diff(positions, axis=0)
-    usual = np.median(steps, axis=0)
-    deviation = np.linalg.norm(steps - usual, axis=1)
-    worst = [k for k in np.argsort(-deviation)[:3] if deviation[k] > min(allowed, deviation.max() / 2)]
-    gaps = "; ".join(
-        f"{np.linalg.norm(steps[k]):.2f} mm from {np.round(positions[k], 2).tolist()} "
-        f"to {np.round(positions[k + 1], 2).tolist()}"
-        for k in sorted(worst)
+    return bool(off.max() <= _allowed(step))
+
+
+def _uneven(
+    positions: np.ndarray, step: np.ndarray, normal: np.ndarray, who: str, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Step of a grid for uneven slices, and their heights in it.
+
+    Raises:
+        InputError: When a slice lies beside the line of the others, or some are missing.
+    """
+    along = (positions - positions[0]) @ normal
+    line = step / (step @ normal)
+    beside = np.linalg.norm(positions - positions[0] - along[:, None] * line, axis=1)
+    if beside.max() > _allowed(step):
+        worst = positions[int(beside.argmax())]
+        raise InputError(
+            f"{who}: expected evenly spaced slices, the one at {np.round(worst, 2).tolist()} lies "
+            f"{beside.max():.2f} mm beside the line of the others (ImagePositionPatient). Split the series."
+        )
+    gaps = np.diff(along)
+    _refuse_missing(positions, gaps, who)
+    count = int(np.ceil(along[-1] / gaps.min() - GRID_TOLERANCE[0]))
+    notes.append(
+        f"uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm apart) interpolated to one each "
+        f"{along[-1] / count:.2f} mm"
     )
-    raise InputError(
-        f"{who}: expected evenly spaced slices, got {len(positions)} that are mostly {np.linalg.norm(usual):.2f} mm "
-        f"apart, but {gaps} (ImagePositionPatient). Copy the missing slices, or export a complete series."
-    )
+    return line * along[-1] / count, along * count / along[-1]
+
+
+def _refuse_missing(positions: np.ndarray, gaps: np.ndarray, who: str) -> None:
+    """Refuse gaps that a missing slice leaves: alone among smaller ones and a multiple of them, or far too large.
+
+    Several gaps of one size that follow each other are a part of the body with thicker slices.
+    """
+    usual = float(np.median(gaps))
+    smallest = float(gaps.min())
+    missing = []
+    for k, gap in enumerate(gaps):
+        around = gaps[max(0, k - 1) : k + 2]
+        alone = int((np.abs(around - gap) <= MISSING_TOLERANCE * gap).sum()) == 1
+        whole = round(gap / usual)
+        if alone and whole >= 2 and abs(gap - whole * usual) <= MISSING_TOLERANCE * usual:
+            missing.append(k)
+    if missing or gaps.max() > MOST_UNEVEN * smallest:
+        missing = missing or [int(gaps.argmax())]
+        listed = "; ".join(
+            f"{gaps[k]:.2f} mm from {np.round(positions[k], 2).tolist()} to {np.round(positions[k + 1], 2).tolist()}"
+            for k in missing[:3]
+        )
+        raise InputError(
+            f"{who}: expected evenly spaced slices, got {len(positions)} that are mostly {usual:.2f} mm apart, but "
+            f"{listed} (ImagePositionPatient). Copy the missing slices, or export a complete series."
+        )
 
 
 def _straighten(
-    axes: np.ndarray, step: np.ndarray, pixel: np.ndarray, count: int, notes: list[str]
+    axes: np.ndarray, step: np.ndarray, pixel: np.ndarray, last: float, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shift and start of the upright grid (see :class:`Grid`) and its step; below the tolerance the step is kept."""
     sideways = axes @ step
@@ -120,12 +172,12 @@ def _straighten(
         return np.zeros(2), np.zeros(2), step
     along = np.cross(*axes) @ step
     shift = sideways / pixel
-    start = -np.floor(np.minimum(_reach(shift, count), 0))
+    start = -np.floor(np.minimum(_reach(shift, last), 0))
     angle = np.degrees(np.arctan2(np.linalg.norm(sideways), along))
     notes.append(f"gantry tilt of {angle:.1f} degrees straightened by linear interpolation")
     return shift, start, np.cross(*axes) * along
 
 
-def _reach(shift: np.ndarray, count: int) -> np.ndarray:
+def _reach(shift: np.ndarray, last: float) -> np.ndarray:
     """Pixels by which the last slice lies beside the first one; rounded, so that no column is added for an error."""
-    return np.round(shift * (count - 1), 3)
+    return np.round(shift * last, 3)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
 
-__all__ = ["DICOM_MODALITIES", "blaming", "files_in", "is_dicom", "is_localizer", "read_header", "require", "values_of"]
+__all__ = [
+    "DICOM_MODALITIES",
+    "blaming",
+    "collecting_no_garbage",
+    "files_in",
+    "is_dicom",
+    "is_localizer",
+    "private_value",
+    "read_header",
+    "read_if_dicom",
+    "require",
+    "values_of",
+]
 
 DICOM_MODALITIES = {Modality.MRI: "MR", Modality.CT: "CT", Modality.PET: "PT", Modality.SPECT: "NM"}
 
@@ -35,10 +49,14 @@ def require(name: str) -> Any:
 
 
 @contextmanager
-def blaming(path: Path) -> Iterator[None]:
+def blaming(path: Path, otherwise: str = "") -> Iterator[None]:
     """Turn every error that pydicom and its decoders raise for a damaged file into one that names ``path``.
 
     pydicom converts a value when it is first asked for, so a malformed value can raise anywhere.
+
+    Args:
+        path: the file.
+        otherwise: what to say after its name. Defaults to "": that it is truncated or damaged.
 
     Raises:
         InputError: When the code inside raises anything but an InputError or a MemoryError, which pass.
@@ -48,7 +66,7 @@ def blaming(path: Path) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        raise _damaged(path) from error
+        raise (InputError(f"{path}: {otherwise}") if otherwise else _damaged(path)) from error
 
 
 def _damaged(path: Path) -> InputError:
@@ -57,9 +75,22 @@ def _damaged(path: Path) -> InputError:
     )
 
 
-def files_in(path: Path) -> Iterable[Path]:
-    """The file itself, or all files in a folder and in the folders in it, in no order."""
-    return [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
+def files_in(path: Path) -> Iterator[Path]:
+    """The file itself, or all files in a folder and in the folders in it, by name; none where nothing is.
+
+    Raises:
+        InputError: When a folder cannot be read.
+    """
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        with _reading(path), os.scandir(path) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_in(Path(entry.path))
+            elif entry.is_file():
+                yield Path(entry.path)
 
 
 def is_dicom(path: Path) -> bool:
@@ -68,44 +99,116 @@ def is_dicom(path: Path) -> bool:
     Raises:
         InputError: When the file cannot be read, or pydicom is needed to tell and is not installed.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}. Check its permissions.") from error
+    with _reading(path), path.open("rb") as file:
+        return _is_dicom(file)
+
+
+def _is_dicom(file: BinaryIO) -> bool:
+    """Whether an open file is DICOM; it is back at its start afterwards."""
+    head = file.read(132)
+    file.seek(0)
     if head[128:] == b"DICM":
         return True
     if head[:2] not in (b"\x02\x00", b"\x08\x00"):  # the group that a file without a preamble starts with
         return False
+    pydicom = require("pydicom")
     try:
-        header = require("pydicom").dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
+        header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
         return bool(header.get("SOPClassUID"))
-    except InputError:
-        raise
     except Exception:  # pydicom raises many types for files that are not DICOM
         return False
+    finally:
+        file.seek(0)
 
 
-def read_header(path: Path, tags: Sequence[str] | None = None) -> Any:
+@contextmanager
+def collecting_no_garbage() -> Iterator[None]:
+    """Hold back Python's garbage collector, which looks again and again through headers that are all still needed.
+
+    That takes a third of the time of reading 7,000 headers.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name a file or folder that the system does not let us read."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}. Check its permissions.") from error
+
+
+def read_header(path: Path, tags: Sequence[str | int] | None = None) -> Any:
     """Read a DICOM file up to its pixels.
 
     Args:
         path: the file.
-        tags: keywords of the elements to read. Defaults to None: all.
+        tags: keywords or numbers of the elements to read. Defaults to None: all.
 
     Returns:
-        The pydicom dataset.
+        The pydicom dataset. Its attribute ``pixel_bytes`` says how many bytes of the file follow what was read.
 
     Raises:
-        InputError: When the header is damaged, or ends before it describes the image that its class promises.
+        InputError: When the file cannot be read, its header is damaged, ends before it describes the image that its
+            class promises, or describes no image and does not say what else the file is.
     """
+    with _reading(path), path.open("rb") as file:
+        return _header(file, path, tags)
+
+
+def read_if_dicom(path: Path, tags: Sequence[str | int] | None = None) -> Any:
+    """As :func:`read_header`, but None for a file that is no DICOM. It is opened once.
+
+    Args:
+        path: the file.
+        tags: keywords or numbers of the elements to read. Defaults to None: all.
+
+    Raises:
+        InputError: As :func:`read_header`.
+    """
+    with _reading(path), path.open("rb") as file:
+        return _header(file, path, tags) if _is_dicom(file) else None
+
+
+def _header(file: BinaryIO, path: Path, tags: Sequence[str | int] | None) -> Any:
     pydicom = require("pydicom")
     with blaming(path):
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+        header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
+        read = file.tell()
+        header.pixel_bytes = file.seek(0, os.SEEK_END) - read
+        if "Columns" in header:
+            return header
         kind = pydicom.uid.UID(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
-        if "Columns" not in header and (not kind or "Image Storage" in kind.name):
+        if not kind:
+            raise InputError(
+                f"{path}: expected DICOM that says what it is, the header has neither SOPClassUID nor Columns. Take "
+                "the file away, or copy it again if it is an image."
+            )
+        if "Image Storage" in kind.name:
             raise _damaged(path)
         return header
+
+
+def private_value(header: Any, group: int, creator: str, element: int) -> Any:
+    """Value of a private element; None where there is none.
+
+    Args:
+        header: pydicom dataset.
+        group: of the element.
+        creator: the private creator, such as ``"SIEMENS MR HEADER"``.
+        element: last two hexadecimal digits of its number.
+    """
+    try:
+        return header.private_block(group, creator)[element].value
+    except KeyError:
+        return None
 
 
 def values_of(header: Any, keyword: str) -> list[str]:

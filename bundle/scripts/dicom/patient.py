@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["IDENTITY_TAGS", "Patient"]
+__all__ = ["IDENTITY_TAGS", "Patient", "number_patients"]
 
 IDENTITY_TAGS = ("PatientID", "PatientName", "PatientBirthDate")
 
@@ -41,6 +42,21 @@ class Patient:
         if not any(one and two for _, one, two in pairs):
             return IDENTITY_TAGS
         return tuple(tag for tag, one, two in pairs if bool(one) != bool(two))
+
+
+def number_patients(patients: Sequence[Patient]) -> list[int]:
+    """The same number, from 1, for those that no tag tells apart."""
+    groups: list[list[Patient]] = []
+    numbers = []
+    for patient in patients:
+        hits = (k for k, group in enumerate(groups) if not any(patient.differs_in(known) for known in group))
+        k = next(hits, len(groups))
+        if k == len(groups):
+            groups.append([])
+        if patient not in groups[k]:
+            groups[k].append(patient)
+        numbers.append(k + 1)
+    return numbers
 
 
 def _plain(text: str) -> str:

@@ -16,28 +16,61 @@ from .header import DICOM_MODALITIES, blaming
 
 __all__ = ["decode", "read_values", "transfer_syntax"]
 
+ELEMENT_HEADER = 8  # bytes before the pixels, at least
+SAMPLE_BITS = (8, 16, 32)
+PLUGIN_OF_12_BITS, PACKAGE_OF_12_BITS = "pylibjpeg", "pylibjpeg-libjpeg"  # GPL-3, so it is not installed by itself
+COMPRESSED_DAMAGE = (
+    "expected pixels that the decoders read, they failed: the file is damaged, or holds a kind of {} that they do not "
+    "know. Copy it again, or export the series uncompressed."
+)
+
 
 def transfer_syntax(path: Path, header: Any) -> Any:
     """How the pixels of a file are encoded, as pydicom's UID.
 
     Raises:
-        InputError: When no installed decoder reads it.
+        InputError: When no installed decoder reads it, or the file is shorter than its pixels.
     """
     from pydicom.pixels import get_decoder
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
     implicit, _ = header.original_encoding
     guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian  # of a file without a preamble
     syntax = header.file_meta.get("TransferSyntaxUID", guess)
+    bits = int(header.get("BitsAllocated") or 0)
+    if bits not in SAMPLE_BITS:
+        raise InputError(
+            f"{path}: expected pixels of 8, 16 or 32 bits, got {bits} (BitsAllocated). Choose another series."
+        )
+    if not syntax.is_compressed and not syntax.is_deflated:
+        _check_length(path, header, bits)
     try:
-        if get_decoder(syntax).is_available and not syntax.is_deflated:  # pydicom reads no frames of deflated files
-            return syntax
+        decoder = get_decoder(syntax)
+        available, plugins = decoder.is_available, decoder.available_plugins
     except NotImplementedError:
-        pass
-    raise InputError(
-        f"{path}: expected pixels that can be decoded, got transfer syntax {syntax.name} ({syntax}) without a decoder. "
-        "Install one: pip install mmif-amin[decoders], or export the series uncompressed."
-    )
+        available, plugins = False, ()
+    if syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8 and available:
+        available = PLUGIN_OF_12_BITS in plugins
+        hint = f"Install one under the GPL: pip install {PACKAGE_OF_12_BITS}, or export the series uncompressed."
+        kind = f"12-bit {syntax.name} ({syntax})"
+    else:
+        hint = "Export the series uncompressed."
+        kind = f"transfer syntax {syntax.name} ({syntax})"
+    if not available:
+        raise InputError(f"{path}: expected pixels that can be decoded, got {kind} without a decoder. {hint}")
+    return syntax
+
+
+def _check_length(path: Path, header: Any, bits: int) -> None:
+    """Refuse a file that ends before its pixels do."""
+    count = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
+    needed = count * int(header.get("SamplesPerPixel") or 1) * bits // 8
+    there = max(0, header.pixel_bytes - ELEMENT_HEADER)
+    if there < needed:
+        raise InputError(
+            f"{path}: expected {needed} bytes of pixels, got {there}: the file is truncated. Copy it again or take "
+            "it away."
+        )
 
 
 def decode(planes: Sequence[Plane]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -46,21 +79,38 @@ def decode(planes: Sequence[Plane]) -> Iterator[tuple[int, np.ndarray, np.ndarra
     Raises:
         InputError: When the pixels are damaged or a value is not finite.
     """
-    from pydicom.pixels import apply_modality_lut, iter_pixels
+    from pydicom.pixels import apply_modality_lut
 
-    files: dict[Path, list[int]] = {}
+    files: dict[Path, dict[int, list[int]]] = {}
     for k, plane in enumerate(planes):
-        files.setdefault(plane.path, []).append(k)
-    for path, members in files.items():
-        frames = [planes[k].frame for k in members]
-        with blaming(path):
-            images = iter_pixels(path, indices=frames, transfer_syntax_uid=planes[members[0]].syntax)
-            for k, stored in zip(members, images, strict=True):
-                values = apply_modality_lut(stored, planes[k].header).astype(np.float32)
-                bad = values.size - int(np.isfinite(values).sum())
-                if bad:
-                    raise InputError(f"{path}: expected finite values, {bad} of {values.size} are NaN or infinite.")
-                yield k, values, _padding(stored, planes[k].header)
+        files.setdefault(plane.path, {}).setdefault(plane.frame, []).append(k)
+    for path, frames in files.items():
+        syntax = planes[next(iter(frames.values()))[0]].syntax
+        with blaming(path, COMPRESSED_DAMAGE.format(syntax.name) if syntax.is_encapsulated else ""):
+            for members, stored in zip(frames.values(), _stored(path, list(frames), syntax), strict=True):
+                for k in members:
+                    tile = _tile(stored, planes[k])
+                    values = apply_modality_lut(tile, planes[k].header).astype(np.float32)
+                    bad = values.size - int(np.isfinite(values).sum())
+                    if bad:
+                        raise InputError(f"{path}: expected finite values, {bad} of {values.size} are NaN or infinite.")
+                    yield k, values, _padding(tile, planes[k].header)
+
+
+def _stored(path: Path, frames: list[int], syntax: Any) -> Iterator[np.ndarray]:
+    """Stored values of some frames of a file; a deflated one must be read as a whole."""
+    from pydicom import dcmread
+    from pydicom.pixels import iter_pixels
+
+    source = dcmread(path) if syntax.is_deflated else path
+    return iter_pixels(source, indices=frames, transfer_syntax_uid=syntax)
+
+
+def _tile(stored: np.ndarray, plane: Plane) -> np.ndarray:
+    if plane.tile is None:
+        return stored
+    row, column = plane.tile
+    return stored[row : row + plane.header.Rows, column : column + plane.header.Columns]
 
 
 def read_values(planes: Sequence[Plane], grid: Grid, code: str, who: str, notes: list[str]) -> np.ndarray:
@@ -90,7 +140,7 @@ def read_values(planes: Sequence[Plane], grid: Grid, code: str, who: str, notes:
         if grid.shift.any():
             from scipy import ndimage
 
-            offset = -(grid.start + k * grid.shift)[::-1]
+            offset = -(grid.start + grid.heights[k] * grid.shift)[::-1]
             image = ndimage.affine_transform(image, np.eye(2), offset, (rows, columns), order=1, cval=np.nan)
         values[k] = image
     if lowest > highest:
@@ -103,7 +153,20 @@ def read_values(planes: Sequence[Plane], grid: Grid, code: str, who: str, notes:
             notes.append("MONOCHROME1: values kept, it only asks for an inverted display")
     for image in values:
         np.nan_to_num(image, copy=False, nan=lowest)
-    return values.T
+    return _evened(values, grid.heights).T
+
+
+def _evened(values: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The slices at whole heights, by linear interpolation between the two around each."""
+    if np.array_equal(heights, np.arange(len(heights))):
+        return values
+    wanted = np.arange(round(heights[-1]) + 1)
+    below = (np.searchsorted(heights, wanted, side="right") - 1).clip(0, len(heights) - 2)
+    share = ((wanted - heights[below]) / (heights[below + 1] - heights[below])).clip(0, 1)
+    evened = np.empty((len(wanted), *values.shape[1:]), dtype=np.float32)
+    for k, (lower, part) in enumerate(zip(below, share.astype(np.float32), strict=True)):
+        evened[k] = (1 - part) * values[lower] + part * values[lower + 1]
+    return evened
 
 
 def _padding(stored: np.ndarray, header: Any) -> np.ndarray:

@@ -16,7 +16,9 @@ from .header import files_in, is_dicom, require
 __all__ = ["PATIENT_TAGS", "patient_words", "public_text", "quiet_pydicom"]
 
 PATIENT_TAGS = ("PatientName", "PatientID")
-SHORTEST_WORD = 3  # letters; shorter words are also found in other words
+SHORTEST_WORD = 3  # letters, where parts of words are compared; shorter ones are also found in other words
+SHORTEST_WHOLE_WORD = 2  # letters, where whole words are compared
+LONG_WORD = 5  # letters; a word this long names the patient also as a part of another word
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def patient_words(path: str | os.PathLike) -> set[str]:
         The words of name and id in lower case, at least three letters each, of the first file that has any; empty
         where no file has.
     """
-    for file in filter(is_dicom, sorted(files_in(Path(path)))):
+    for file in filter(is_dicom, files_in(Path(path))):
         try:
             header = require("pydicom").dcmread(
                 file, stop_before_pixels=True, force=True, specific_tags=list(PATIENT_TAGS)
@@ -59,10 +61,30 @@ def patient_words(path: str | os.PathLike) -> set[str]:
 
 
 def public_text(text: str, header: Any) -> str:
-    """The text, or, where it holds a word of the patient's name or id, a remark in its place."""
-    return "(names the patient)" if any(word in text.lower() for word in _words(header)) else text
+    """The text, or, where it names the patient, a remark in its place.
+
+    It names the patient where one of its words is a word of the name or the id in ``header``, or the whole name written
+    together, or where a long word of them is a part of it. Three letters that happen to be the same do not.
+
+    Example:
+        >>> from pydicom import Dataset
+        >>> header = Dataset()
+        >>> header.PatientName = "LAW^AXEL"
+        >>> public_text("AX T1 lawn", header), public_text("T1_law", header)
+        ('AX T1 lawn', '(names the patient)')
+    """
+    words = _words(header, SHORTEST_WHOLE_WORD)
+    parts = re.split(r"[\W_]+", text.lower())
+    named = words | {"".join(_in_order(header)), "".join(reversed(_in_order(header)))}
+    inside = any(word in text.lower() for word in words if len(word) >= LONG_WORD)
+    return "(names the patient)" if inside or named & set(parts) - {""} else text
 
 
-def _words(header: Any) -> set[str]:
+def _words(header: Any, shortest: int = SHORTEST_WORD) -> set[str]:
     text = " ".join(str(header.get(tag) or "") for tag in PATIENT_TAGS).lower()
-    return {word for word in re.split(r"[\W_]+", text) if len(word) >= SHORTEST_WORD}
+    return {word for word in re.split(r"[\W_]+", text) if len(word) >= shortest}
+
+
+def _in_order(header: Any) -> list[str]:
+    """The words of the name, as they follow each other."""
+    return [word for word in re.split(r"[\W_]+", str(header.get("PatientName") or "").lower()) if word]

@@ -1,30 +1,142 @@
-"""Reading one DICOM series, in its own units and its own geometry."""
+"""Reading one DICOM series, in its own units and its own geometry: first what its headers say, then its pixels."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data.volume import Volume
+from ..data.volume_choice import choose_volumes, volume_note
+from ..utils.checks import InputError
 from ..utils.enums import Modality
-from .choose import choose_series
-from .find import list_series
-from .frames import Plane, headers_of_frames
-from .geometry import grid_of
-from .header import DICOM_MODALITIES, blaming, read_header
+from .choose import choose_series, modality_of
+from .find import Scan, Series, scan_folder
+from .frames import Plane, planes_of
+from .geometry import Grid, grid_of
+from .header import blaming, read_header
 from .pixels import read_values, transfer_syntax
 from .privacy import quiet_pydicom
-from .stack import one_image_a_position, parallel_slices
+from .several import OneVolume, volumes_of
+from .stack import parallel_slices
 from .suv import unit_and_factor
 
-__all__ = ["read_dicom_volume"]
+__all__ = ["OpenedSeries", "open_series", "read_dicom_volume"]
+
+
+@dataclass
+class OpenedSeries:
+    """A series whose headers are checked, and whose pixels are not.
+
+    Args:
+        series: which one.
+        scan: of its folder; of its series, only this one is kept.
+        choice: which of several volumes, as the user says it.
+        who: folder and series, for messages.
+        headers: of its files.
+        volumes: the volumes that it holds.
+        chosen: which of them are to be read; several ones for their mean.
+        grids: where the slices of each chosen one lie.
+        notes: what had to be decided.
+    """
+
+    series: Series
+    scan: Scan
+    choice: str | None
+    who: str
+    headers: Mapping[Path, Any]
+    volumes: Sequence[OneVolume]
+    chosen: list[int]
+    grids: list[Grid]
+    notes: list[str]
+
+    @property
+    def modality(self) -> Modality | None:
+        """What the header says."""
+        return modality_of(self.series)
+
+    @quiet_pydicom()
+    def read(self) -> Volume:
+        """Read the headers whole, and the pixels.
+
+        Raises:
+            InputError: When they are damaged or the pixels not finite.
+        """
+        headers = {file: read_header(file) for file in self.series.files}
+        return _opened(self.series, self.scan, self.choice, headers)._read_pixels()
+
+    def _read_pixels(self) -> Volume:
+        notes = list(self.notes)
+        parts = [self.volumes[k].planes for k in self.chosen]
+        total: Any = 0
+        with blaming(self.series.files[0].parent):
+            for planes, grid in zip(parts, self.grids, strict=True):
+                values = read_values(planes, grid, self.series.modality, self.who, notes)
+                total = values if len(parts) == 1 else total + values.astype(np.float64) / len(parts)
+            all_headers = [plane.header for volume in self.volumes for plane in volume.planes]
+            unit, factor = unit_and_factor(self.series.modality, all_headers, notes)
+        values = (total * np.float32(factor)).astype(np.float32, copy=False)
+        headers = [self.headers[plane.path] for plane in parts[0]]
+        several_slices_a_file = len({id(header) for header in headers}) < len(headers)
+        several_frames = any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers)
+        if self.grids[0].shift.any() or len(headers) != values.shape[2] or several_slices_a_file or several_frames:
+            headers = headers[:1]
+        notes = list(dict.fromkeys(notes))
+        return Volume(values, self.grids[0].affine, self.modality, unit, tuple(notes), tuple(headers), factor)
 
 
 @quiet_pydicom()
+def open_series(series: Series, scan: Scan, volume: str | None = None) -> OpenedSeries:
+    """Check what the scan has read of a series, so that all that headers decide is known before more is read.
+
+    Args:
+        series: which one.
+        scan: of its folder.
+        volume: which of several volumes, see ``choose_volumes``. Defaults to None: the only one.
+
+    Raises:
+        InputError: When a file is damaged or cannot be decoded, the geometry is missing, mixed, or has gaps, several
+            volumes are there and none is chosen, or the pixels are in color.
+    """
+    headers = dict(zip(series.files, series.headers, strict=True))
+    return _opened(series, replace(scan, series=[series]), volume, headers)
+
+
+def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Path, Any]) -> OpenedSeries:
+    who = f"{scan.path}, series {series.name}"
+    notes: list[str] = []
+    if scan.unreadable:
+        notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
+    planes: list[Plane] = []
+    for file, header in headers.items():
+        with blaming(file):
+            planes += planes_of(file, header, transfer_syntax(file, header), who, notes)
+    try:
+        with blaming(scan.path):
+            volumes = volumes_of(parallel_slices(planes, who, notes), who, notes)
+            labels = [one.label for one in volumes]
+            chosen = choose_volumes(who, labels, volume)
+            grids = [grid_of(volumes[k].planes, who, notes) for k in chosen]
+    except InputError as error:
+        if scan.unreadable:  # they may be the slices that are missing
+            raise InputError(f"{error}{scan.passed_over()}") from error
+        raise
+    if len(volumes) > 1:
+        notes.append(volume_note(labels, chosen))
+    if any(grid.size != grids[0].size or len(grid.heights) != len(grids[0].heights) for grid in grids):
+        raise InputError(f"{who}: expected volumes of one size for their mean, got different ones. Choose one volume.")
+    return OpenedSeries(series, scan, volume, who, headers, volumes, chosen, grids, list(dict.fromkeys(notes)))
+
+
 def read_dicom_volume(
-    path: str | os.PathLike, modality: Modality | str | None = None, series: str | None = None
+    path: str | os.PathLike,
+    modality: Modality | str | None = None,
+    series: str | None = None,
+    volume: str | None = None,
 ) -> Volume:
     r"""Read one series as a volume.
 
@@ -42,36 +154,18 @@ def read_dicom_volume(
         path: a folder, searched with the folders in it, or a single file.
         modality: chooses the series where ``series`` does not. Defaults to None: the only series.
         series: SeriesInstanceUID, its start or end, or series number. Defaults to None.
+        volume: which volume of a series of several, see ``choose_volumes``. Defaults to None: the only one.
 
     Returns:
         The volume.
 
     Raises:
-        InputError: When no series or several fit (they are listed), a file is damaged or cannot be decoded, the
-            geometry is missing, mixed or uneven, several images lie at one position, or the pixels are in color.
+        InputError: When no series or several fit (they are listed), a file of it is damaged or cannot be decoded, the
+            geometry is missing, mixed or has gaps, it holds several volumes and none is chosen, or the pixels are in
+            color.
 
     Reference: see :func:`suv_factor` for SUV.
     """
-    path = Path(path)
-    chosen = choose_series(str(path), list_series(path), None if modality is None else Modality(modality), series)
-    who = f"{path}, series {chosen.uid if chosen.number is None else chosen.number}"
-    headers_of = {file: read_header(file) for file in chosen.files}
-    notes: list[str] = []
-    planes: list[Plane] = []
-    for file, header in headers_of.items():
-        with blaming(file):
-            syntax = transfer_syntax(file, header)
-            frames = headers_of_frames(header, who, notes)
-            planes += [Plane(file, k, frame, syntax) for k, frame in enumerate(frames)]
-    with blaming(path):
-        planes = parallel_slices(planes, who, notes)
-        planes = one_image_a_position(planes, who, notes)
-        grid = grid_of(planes, who, notes)
-        values = read_values(planes, grid, chosen.modality, who, notes)
-        unit, factor = unit_and_factor(chosen.modality, [plane.header for plane in planes], notes)
-    values *= np.float32(factor)
-    headers = [headers_of[plane.path] for plane in planes]
-    if grid.shift.any() or any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
-        headers = headers[:1]
-    known = {code: name for name, code in DICOM_MODALITIES.items()}
-    return Volume(values, grid.affine, known.get(chosen.modality), unit, tuple(notes), tuple(headers))
+    scan = scan_folder(path)
+    chosen = choose_series(scan, None if modality is None else Modality(modality), series)
+    return open_series(chosen, scan, volume).read()

@@ -1,4 +1,4 @@
-"""The slices of a series that make one volume: parallel, of one size, one at each position, without localizers."""
+"""The slices of a series that can make volumes: parallel and of one size, without localizers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,12 @@ import numpy as np
 from ..utils.checks import InputError
 from .frames import Plane, has_geometry
 from .geometry import directions
-from .header import is_localizer, values_of
-from .pixels import decode
+from .header import is_localizer
 
-__all__ = ["one_image_a_position", "parallel_slices"]
+__all__ = ["parallel_slices"]
 
 COSINE_TOLERANCE = 2e-3  # direction cosines are often written with three decimals
-SAME_POSITION = 0.01  # mm; slices closer than this lie at one position
 STRAY_SHARE = 5  # slices of other orientations are a localizer's when they are at most one in five
-LISTED_VALUES = 12  # of an element that differs, in a message
-TELLING_TAGS = (  # what can tell images at one position apart, the most telling first
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "DiffusionBValue",
-    "EchoTime",
-    "EffectiveEchoTime",
-    "InversionTime",
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "FrameReferenceTime",
-    "ComplexImageComponent",
-    "ConvolutionKernel",
-    "ImageType",
-    "FrameType",
-    "AcquisitionNumber",
-    "AcquisitionTime",
-)
 
 
 def parallel_slices(planes: Sequence[Plane], who: str, notes: list[str]) -> list[Plane]:
@@ -48,7 +28,7 @@ def parallel_slices(planes: Sequence[Plane], who: str, notes: list[str]) -> list
         notes: what was left out is added to it.
 
     Raises:
-        InputError: When a slice is in color, a mosaic or without geometry, or orientations, sizes or spacings differ.
+        InputError: When a slice is in color or without geometry, or orientations, sizes or spacings differ.
     """
     kept = [plane for plane in planes if not is_localizer(plane.header)] or planes
     for plane in kept:
@@ -67,35 +47,6 @@ def parallel_slices(planes: Sequence[Plane], who: str, notes: list[str]) -> list
         raise InputError(f"{who}: expected slices of one size and pixel spacing, got {listing}. Split the series.")
     normal = np.cross(*directions(kept))
     return sorted(kept, key=lambda plane: float(plane.position @ normal))
-
-
-def one_image_a_position(planes: Sequence[Plane], who: str, notes: list[str]) -> list[Plane]:
-    """Leave out exact copies of slices.
-
-    Args:
-        planes: parallel slices, sorted along their normal.
-        who: folder and series, for messages.
-        notes: what was left out is added to it.
-
-    Raises:
-        InputError: When images that differ lie at one position, which makes several volumes.
-    """
-    along = np.array([plane.position for plane in planes]) @ np.cross(*directions(planes))
-    kept = [planes[0]]
-    for plane, step in zip(planes[1:], np.diff(along), strict=True):
-        if step > SAME_POSITION:
-            kept.append(plane)
-            continue
-        one, other = (values for _, values, _ in decode([kept[-1], plane]))
-        if not np.array_equal(one, other):
-            positions = 1 + int((np.diff(along) > SAME_POSITION).sum())
-            raise InputError(
-                f"{who}: expected one image at each of {positions} positions, got {len(planes)} images; "
-                f"{_what_differs(kept[-1].header, plane.header, planes)}. Export the one volume to fuse."
-            )
-    if len(kept) < len(planes):
-        notes.append(f"exact copies of slices left out: {len(planes) - len(kept)}")
-    return kept
 
 
 def _by_orientation(planes: Sequence[Plane]) -> list[list[Plane]]:
@@ -122,8 +73,6 @@ def _check_plane(plane: Plane, who: str) -> None:
             f"{who}: expected gray images (MONOCHROME), got {header.get('PhotometricInterpretation', 'nothing')}. "
             "Choose the series with the original values."
         )
-    if "MOSAIC" in values_of(header, "ImageType"):
-        raise InputError(f"{who}: expected one slice an image, got mosaics. Convert them to NIfTI first.")
     if not has_geometry(header):
         raise InputError(
             f"{who}: expected PixelSpacing, ImagePositionPatient and ImageOrientationPatient in each image, not all "
@@ -136,13 +85,3 @@ def _check_plane(plane: Plane, who: str) -> None:
         )
     if not (np.isfinite(plane.position).all() and min(header.PixelSpacing) > 0):
         raise InputError(f"{who}: expected finite positions and a PixelSpacing above 0, got {_form(header)}.")
-
-
-def _what_differs(one: Any, other: Any, planes: Sequence[Plane]) -> str:
-    for keyword in TELLING_TAGS:
-        if one.get(keyword) != other.get(keyword):
-            values = Counter(str(plane.header.get(keyword)) for plane in planes)
-            listed = sorted(values.items(), key=lambda pair: (len(pair[0]), pair[0]))
-            shown = ", ".join(f"{value} ({count} images)" for value, count in listed[:LISTED_VALUES])
-            return f"{keyword} has {len(values)} values: {shown}"
-    return "no tag tells them apart"

@@ -9,7 +9,7 @@ from typing import Any
 from ..utils.enums import Modality
 from .header import DICOM_MODALITIES, values_of
 
-__all__ = ["suv_factor", "unit_and_factor"]
+__all__ = ["scan_start", "suv_factor", "unit_and_factor"]
 
 MAX_HALF_LIVES = 10  # between injection and scan; more is an error of the clocks
 
@@ -60,12 +60,24 @@ def suv_factor(headers: Sequence[Any]) -> float:
         raise ValueError(f"DecayCorrection is {correction}")
     if correction == "START":
         half_life = _positive(doses[0], "RadionuclideHalfLife")  # s
-        scan = min(_moment(first, "Series"), *(_moment(header, "Acquisition") for header in headers))
+        scan = scan_start(headers)
         waited = (scan - _injection(doses[0], scan)).total_seconds()
         if not 0 <= waited < MAX_HALF_LIVES * half_life:
             raise ValueError(f"the injection lies {waited:.0f} s before the scan")
         dose *= 2 ** (-waited / half_life)
     return 1000 * weight / dose
+
+
+def scan_start(headers: Sequence[Any]) -> datetime:
+    """When a PET scan began, for which its decay is corrected: the series' time, or an earlier acquisition.
+
+    Args:
+        headers: of all slices.
+
+    Raises:
+        ValueError: When a date or time is missing or malformed.
+    """
+    return min(_moment(headers[0], "Series"), *(_moment(header, "Acquisition") for header in headers))
 
 
 def _unit_of_ct(header: Any, notes: list[str]) -> str:

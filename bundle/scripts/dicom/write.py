@@ -12,19 +12,26 @@ import numpy as np
 from ..data.volume import Volume
 from ..utils.checks import InputError
 from ..utils.files import write_folder_atomically
-from ..utils.geometry import lps_from_ras
-from ..utils.metadata import bundle_metadata
 from .header import DICOM_MODALITIES, require
 from .privacy import quiet_pydicom
+from .write_common import (
+    PRODUCT,
+    SeriesOffset,
+    body_part,
+    check_grid,
+    complete_header,
+    geometry_elements,
+    plane_position,
+    reference_to,
+    said_of_registration,
+    series_identity,
+    slices_met,
+)
 
 __all__ = ["write_dicom_series"]
 
 HIGHEST = 4095  # 12 bits, which every viewer and printer takes
-SERIES_NUMBER_OFFSET = 1000  # puts the fused series behind those of the scanner
-AXES_TOLERANCE = 0.011  # cosine between axes; the reader keeps shears up to 0.01, highdicom.VolumeGeometry 0.0001
 FILE_NAME = "{:04d}.dcm"
-PRODUCT = "MMIF-AMIN"
-WARNING = "NOT FOR DIAGNOSTIC USE"
 
 
 @quiet_pydicom()
@@ -76,8 +83,6 @@ def write_dicom_series(
 
 
 def _check(fused: np.ndarray, affine: np.ndarray, reference: Volume, rgb: np.ndarray | None) -> None:
-    if not reference.headers:
-        raise ValueError("`reference.headers` must hold the headers of a DICOM series, got none. Write NIfTI instead.")
     if fused.ndim != 3:
         raise ValueError(f"`fused` must have shape (X, Y, Z), got {fused.shape}.")
     if rgb is not None and (rgb.shape != (3, *fused.shape) or rgb.dtype != np.uint8):
@@ -86,9 +91,7 @@ def _check(fused: np.ndarray, affine: np.ndarray, reference: Volume, rgb: np.nda
         )
     if not np.isfinite(fused).all():
         raise ValueError("The values to write must be finite, got NaN or infinite ones. Replace them.")
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.abs(axes.T @ axes - np.eye(3)).max() <= AXES_TOLERANCE:
-        raise ValueError(f"`affine` must have perpendicular axes, got {affine.tolist()}. Resample first.")
+    check_grid(affine, reference)
 
 
 def _write_slices(
@@ -100,33 +103,31 @@ def _write_slices(
     rgb: np.ndarray | None,
 ) -> None:
     highdicom, uid = require("highdicom"), require("pydicom").uid
-    header = reference.headers[0]
+    header = complete_header(reference.headers[0])
     image_class = uid.SecondaryCaptureImageStorage
     if rgb is None:
         by_modality = {"MR": uid.MRImageStorage, "CT": uid.CTImageStorage}
         image_class = by_modality.get(header.get("Modality"), image_class)
     codes = "+".join(DICOM_MODALITIES[source.modality] for source in sources if source.modality is not None)
+    offset, shown = (SeriesOffset.FUSED, "gray") if rgb is None else (SeriesOffset.FUSED_COLOR, "color")
     series = {
-        "study_instance_uid": header.get("StudyInstanceUID") or _uid_from("study", header),
-        "series_instance_uid": uid.generate_uid(),
-        "series_number": max(1, min(SERIES_NUMBER_OFFSET + int(header.get("SeriesNumber") or 0), 2**31 - 1)),
+        **series_identity(header, offset, f"fused {codes} {shown}"),
+        "study_instance_uid": header.StudyInstanceUID,
         "sop_class_uid": image_class,
         "modality": str(header.get("Modality", "")),
-        "manufacturer": PRODUCT,
-        "manufacturer_model_name": PRODUCT,
-        "software_versions": bundle_metadata()["version"],
-        "series_description": f"{PRODUCT} fused {codes} - {WARNING}",
         "transfer_syntax_uid": uid.ExplicitVRLittleEndian,
     }
-    common = _common_elements(header, affine, fused.shape, image_class, rgb is not None)
-    moved = [_reference_to(h) for source in sources if source is not reference for h in source.headers]
+    common = geometry_elements(header, affine, fused.shape)
+    common.update(body_part(header))
+    common.update(_pixel_elements(image_class, rgb is not None))
+    common.DerivationDescription = f"Fused by {PRODUCT} from the source images. {said_of_registration(sources)}"
+    moved = [reference_to(h) for source in sources if source is not reference for h in source.headers]
     for k in range(fused.shape[2]):
         image = highdicom.SOPClass(**series, sop_instance_uid=uid.generate_uid(), instance_number=k + 1)
         image.copy_patient_and_study_information(header)
         image.update(common)
-        corner = lps_from_ras((affine @ [0, 0, k, 1])[:3])
-        image.update(highdicom.PlanePositionSequence("PATIENT", corner)[0])
-        image.SourceImageSequence = [_reference_to(h) for h in _slices_met(affine, fused.shape, k, reference)] + moved
+        image.update(plane_position(affine, k))
+        image.SourceImageSequence = [reference_to(h) for h in slices_met(affine, fused.shape, k, reference)] + moved
         if rgb is None:
             image.PixelData = np.rint(fused[:, :, k].T.clip(0, 1) * HIGHEST).astype("<u2").tobytes()
         else:
@@ -134,33 +135,14 @@ def _write_slices(
         image.save_as(folder / FILE_NAME.format(k + 1), enforce_file_format=True)
 
 
-def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], image_class: str, color: bool) -> Any:
-    """Elements that are the same in all images of the series."""
-    highdicom, pydicom = require("highdicom"), require("pydicom")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    cosines = lps_from_ras((affine[:3, :2] / spacing[:2]).T).ravel()
-    between_columns, between_rows, between_slices = spacing.tolist()
+def _pixel_elements(image_class: str, color: bool) -> Any:
+    """Elements of the values and of the image class, the same in all images of the series."""
+    pydicom = require("pydicom")
     common = pydicom.Dataset()
-    if "SpecificCharacterSet" in header:
-        common.SpecificCharacterSet = header.SpecificCharacterSet
-    common.PatientPosition = header.get("PatientPosition", "")
-    common.Laterality = ""
-    common.FrameOfReferenceUID = header.get("FrameOfReferenceUID") or _uid_from("frame", header)
-    common.PositionReferenceIndicator = ""
-    common.update(highdicom.PlaneOrientationSequence("PATIENT", cosines)[0])
-    common.update(highdicom.PixelMeasuresSequence((between_rows, between_columns), between_slices, between_slices)[0])
-    common.BurnedInAnnotation = "NO"
-    common.LossyImageCompression = "00"
-    common.DerivationDescription = f"Fused by {PRODUCT} from the source images. {WARNING.capitalize()}."
-    common.ImageComments = WARNING
-
-    common.Columns, common.Rows = shape[:2]
-    common.PixelRepresentation = 0
     if color:
         common.SamplesPerPixel, common.PhotometricInterpretation, common.PlanarConfiguration = 3, "RGB", 0
         common.BitsAllocated, common.BitsStored, common.HighBit = 8, 8, 7
     else:
-        common.SamplesPerPixel, common.PhotometricInterpretation = 1, "MONOCHROME2"
         common.BitsAllocated, common.BitsStored, common.HighBit = 16, 12, 11
         common.WindowCenter, common.WindowWidth = (HIGHEST + 1) // 2, HIGHEST + 1
 
@@ -177,23 +159,3 @@ def _common_elements(header: Any, affine: np.ndarray, shape: tuple[int, ...], im
         common.ConversionType = "SYN"
         common.PatientOrientation = None
     return common
-
-
-def _uid_from(kind: str, header: Any) -> str:
-    """A UID in place of one that the header lacks; it is the same for all series made from that header."""
-    return require("pydicom").uid.generate_uid(entropy_srcs=[kind, str(header.SOPInstanceUID)])
-
-
-def _reference_to(header: Any) -> Any:
-    item = require("pydicom").Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    return item
-
-
-def _slices_met(affine: np.ndarray, shape: tuple[int, ...], k: int, reference: Volume) -> Sequence[Any]:
-    """Headers of the slices of the reference between which slice k of the written volume lies."""
-    if len(reference.headers) != reference.values.shape[2]:
-        return reference.headers
-    corners = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1)])
-    slices = (np.linalg.inv(reference.affine) @ affine @ corners.T)[2].round(3)
-    return reference.headers[max(0, int(np.floor(slices.min()))) : max(0, int(np.ceil(slices.max())) + 1)]

@@ -16,7 +16,7 @@ from monai.utils import look_up_option
 from ..utils.checks import InputError
 from ..utils.enums import FusionGrid, SourceKeys, StudyKeys
 
-__all__ = ["ChooseGrid", "ChooseGridd", "ResampleVolume", "ResampleVolumed"]
+__all__ = ["ChooseGrid", "ChooseGridd", "ResampleVolume", "ResampleVolumed", "smoothed_for"]
 
 SMALLEST, LARGEST = 0.05, 50.0  # mm; a voxel size beyond is a typing error
 SLAB = 16  # slices that are resampled at once: bounds the memory of the sampling grid
@@ -63,6 +63,18 @@ class ChooseGrid(Transform):
             reference: gives the axes and the field of view.
             others: volumes that will be resampled onto the grid.
         """
+        shape, affine = self._layout(reference, *others)
+        self._check_memory(shape, self.bytes_needed(reference, *others))
+        return MetaTensor(torch.zeros(1).expand(1, *shape.tolist()), affine=torch.from_numpy(affine))
+
+    def bytes_needed(self, reference: MetaTensor, *others: MetaTensor) -> float:
+        """Estimate the memory of a process that fuses these volumes, bytes; only shapes and affines are looked at."""
+        shape, _ = self._layout(reference, *others)
+        source_voxels = sum(volume.numel() for volume in (reference, *others))
+        return BASE_BYTES + BYTES_PER_VOXEL * float(shape.prod()) + 4.0 * source_voxels
+
+    def _layout(self, reference: MetaTensor, *others: MetaTensor) -> tuple[np.ndarray, np.ndarray]:
+        """Number of voxels along each axis, (3,), and the affine, (4, 4)."""
         affine, shape = reference.affine.numpy().astype(np.float64), np.array(reference.shape[1:])
         own = np.linalg.norm(affine[:3, :3], axis=0)
         spacing = own
@@ -80,14 +92,12 @@ class ChooseGrid(Transform):
             affine = affine @ np.diag([*factor, 1.0])
             affine[:3, 3] = corner[:3]
             shape = np.maximum(1, np.rint(shape / factor)).astype(int)
-        self._check_memory(shape, sum(volume.numel() for volume in (reference, *others)))
-        return MetaTensor(torch.zeros(1).expand(1, *shape.tolist()), affine=torch.from_numpy(affine))
+        return shape, affine
 
     @staticmethod
-    def _check_memory(shape: np.ndarray, source_voxels: int) -> None:
+    def _check_memory(shape: np.ndarray, needed: float) -> None:
         import psutil
 
-        needed = BASE_BYTES + BYTES_PER_VOXEL * float(shape.prod()) + 4.0 * source_voxels
         free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
         logger.info("fusion grid %s: about %.1f GB of memory", "x".join(map(str, shape)), needed / 1e9)
         if needed > free:
@@ -150,19 +160,12 @@ class ResampleVolume(InvertibleTransform):
 
     @staticmethod
     def _onto(image: MetaTensor, affine: torch.Tensor, shape: Sequence[int]) -> MetaTensor:
-        from scipy import ndimage
-
         affine = affine.to(torch.float64)
         if tuple(image.shape[1:]) == tuple(shape) and torch.allclose(image.affine, affine, atol=1e-4):
             values = image.as_tensor().to(torch.float32)
             return MetaTensor(values, meta=dict(image.meta), applied_operations=[*image.applied_operations])
         fill = float(image.min())
-        source = image.as_tensor().to(torch.float32) - fill
-        ratio = torch.linalg.norm((torch.linalg.inv(image.affine) @ affine)[:3, :3], dim=1).numpy()
-        if ratio.max() > COARSER:
-            sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM
-            source = torch.from_numpy(ndimage.gaussian_filter(source.numpy(), [0, *sigma], mode="nearest"))
-        moved = MetaTensor(source, affine=image.affine)
+        moved = MetaTensor(smoothed_for(image, affine) - fill, affine=image.affine)
         resample = SpatialResample(mode="bilinear", padding_mode="zeros", align_corners=True, dtype=np.float32)
         values = torch.empty((1, *shape), dtype=torch.float32)
         for start in range(0, shape[2], SLAB):
@@ -175,6 +178,23 @@ class ResampleVolume(InvertibleTransform):
         values += fill
         meta = {**image.meta, "affine": affine}
         return MetaTensor(values, meta=meta, applied_operations=[*image.applied_operations])
+
+
+def smoothed_for(image: MetaTensor, affine: torch.Tensor) -> torch.Tensor:
+    """Values of a volume, float32, smoothed where the voxels of a grid are larger than its own.
+
+    Args:
+        image: (1, X, Y, Z).
+        affine: (4, 4), of the grid, float64.
+    """
+    from scipy import ndimage
+
+    values = image.as_tensor().to(torch.float32)
+    ratio = torch.linalg.norm((torch.linalg.inv(image.affine) @ affine)[:3, :3], dim=1).numpy()
+    if ratio.max() <= COARSER:
+        return values
+    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM
+    return torch.from_numpy(ndimage.gaussian_filter(values.numpy(), [0, *sigma], mode="nearest"))
 
 
 class ResampleVolumed(MapTransform, InvertibleTransform):

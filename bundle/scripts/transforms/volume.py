@@ -14,10 +14,11 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import look_up_option
 from monai.utils.enums import CommonKeys
 
-from ..data.study import Study, read_study
+from ..data.study import Study, find_study, read_study
+from ..dicom.region import body_region
 from ..utils.checks import InputError
-from ..utils.enums import CTWindow, Modality, SourceKeys, StudyKeys
-from ..utils.intensity import intensity_window, normalize_intensity
+from ..utils.enums import BodyRegion, CTWindow, Modality, SourceKeys, StudyKeys
+from ..utils.intensity import choose_ct_window, intensity_window, normalize_intensity
 
 __all__ = ["LoadStudyd", "NormalizeStudy", "NormalizeStudyd", "study_batch"]
 
@@ -30,31 +31,45 @@ class LoadStudyd(Transform):
 
     Own code instead of ``LoadImaged``: that one assumes regular slices, has no SUV, no MONOCHROME1, no choice among the
     series of a folder, and fails with another error for each way in which a file is damaged. It has no ``keys``: an
-    entry has the fields of :class:`~scripts.data.study.Study`.
+    entry has the fields of :class:`~scripts.data.study.Study`, and may have ``found_study``, what ``find_study`` found,
+    so that no header is read twice.
 
-    Each source becomes a MetaTensor (1, X, Y, Z) whose ``meta`` has ``modality``, ``unit`` and ``frame_of_reference``;
-    ``<key>_file`` (:class:`StudyKeys`) keeps the :class:`Volume` with its headers and notes, but zeros without memory
-    as values; ``task`` is settled.
+    Each source becomes a MetaTensor (1, X, Y, Z) whose ``meta`` has ``modality``, ``unit``, ``frame_of_reference`` and
+    ``region``; ``<key>_file`` (:class:`StudyKeys`) keeps the :class:`Volume` with its headers and notes, but zeros
+    without memory as values; ``task`` is settled; ``patient_differs_in`` has the tags that ``same_patient`` let pass.
 
     Args:
-        same_patient: take DICOM headers of two patients for two ids of one person. Defaults to False.
+        same_patient: whether two ids, names or birth dates are known to be one person's. Defaults to False: two series
+            of DICOM whose patients differ are refused.
+        region: part of the body. Defaults to None: what each DICOM header names, if it does.
 
     Raises:
-        InputError: When a volume cannot be used, or the two are of two patients.
+        ValueError: When ``region`` is not known.
+        InputError: When a volume cannot be used, or the patients differ.
     """
 
-    def __init__(self, same_patient: bool = False) -> None:
+    def __init__(self, same_patient: bool = False, region: BodyRegion | str | None = None) -> None:
         self.same_patient = same_patient
+        self.region = None if region is None else BodyRegion(look_up_option(region, BodyRegion))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:  # type: ignore[override]
         """Load one study."""
         d = dict(data)
-        study = Study(**{name: d[name] for name in Study.__dataclass_fields__ if d.get(name) is not None})
-        *volumes, task = read_study(study, self.same_patient)
+        fields = {name: d[name] for name in Study.__dataclass_fields__ if d.get(name) is not None}
+        study = Study(**{"same_patient": self.same_patient, **fields})
+        found = d.pop("found_study", None) or find_study(study)
+        *volumes, task = read_study(study, found)
         d[SourceKeys.TASK.value] = task
+        d[StudyKeys.PATIENT_DIFFERS_IN.value] = found.differs_in
         for key, volume, modality in zip(SOURCES, volumes, reversed(task.split("-")), strict=True):
             frame = volume.headers[0].get("FrameOfReferenceUID") if volume.headers else None
-            meta = {"modality": modality, "unit": volume.unit, "frame_of_reference": frame and str(frame)}
+            region = self.region or next(filter(None, map(body_region, volume.headers[:1])), None)
+            meta = {
+                "modality": modality,
+                "unit": volume.unit,
+                "frame_of_reference": frame and str(frame),
+                "region": region,
+            }
             d[key] = MetaTensor(
                 torch.from_numpy(volume.values[None]), affine=torch.from_numpy(volume.affine), meta=meta
             )
@@ -66,7 +81,8 @@ class NormalizeStudy(Transform):
     """Normalize volumes by their modality into the network's input; the volumes themselves stay in their units.
 
     Args:
-        ct_window: ``"head"``, ``"brain"``, ``"soft"`` or ``"bone"``. Defaults to ``"head"``.
+        ct_window: ``"head"``, ``"brain"``, ``"soft"``, ``"bone"`` or ``"lung"``. Defaults to ``"auto"``: by the
+            ``region`` of the meta data and the pair, see ``choose_ct_window``.
         functional_max: value of PET and SPECT, in their unit, that becomes 1. Defaults to None: the 99.5th percentile.
 
     Shape:
@@ -78,7 +94,7 @@ class NormalizeStudy(Transform):
         InputError: When a volume shows something on less than a thousandth of the fusion grid.
     """
 
-    def __init__(self, ct_window: CTWindow | str = CTWindow.HEAD, functional_max: float | None = None) -> None:
+    def __init__(self, ct_window: CTWindow | str = CTWindow.AUTO, functional_max: float | None = None) -> None:
         self.ct_window = CTWindow(look_up_option(ct_window, CTWindow))
         self.functional_max = functional_max
         if functional_max is not None and not functional_max > 0:
@@ -88,9 +104,12 @@ class NormalizeStudy(Transform):
         """Make the input; the structural volume comes first."""
         image = np.empty((len(volumes), *volumes[0].shape[1:]), dtype=np.float32)
         windows = []
+        shown = [Modality(volume.meta["modality"]) for volume in volumes]
+        region = next(filter(None, (volume.meta.get("region") for volume in volumes)), None)
+        ct_window = choose_ct_window(self.ct_window, region, shown)
         for number, volume in enumerate(volumes):
             modality, values = Modality(volume.meta["modality"]), volume.as_tensor().numpy()[0]
-            low, high = intensity_window(values, modality, self.ct_window)
+            low, high = intensity_window(values, modality, ct_window)
             if self.functional_max and modality in (Modality.PET, Modality.SPECT):
                 low, high = 0.0, float(self.functional_max)
             if high <= low or values.min() == values.max() or (values > low).mean() < SHOWN:
@@ -119,7 +138,7 @@ class NormalizeStudyd(MapTransform):
         self,
         keys: KeysCollection = SOURCES,
         name: str = CommonKeys.IMAGE.value,
-        ct_window: CTWindow | str = CTWindow.HEAD,
+        ct_window: CTWindow | str = CTWindow.AUTO,
         functional_max: float | None = None,
         allow_missing_keys: bool = False,
     ) -> None:

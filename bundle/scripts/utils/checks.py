@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["InputError", "first_line", "input_error_behind"]
+from collections.abc import Sequence
+
+__all__ = ["InputError", "first_line", "in_words", "input_error_behind"]
 
 
 class InputError(ValueError):
@@ -30,6 +32,16 @@ def input_error_behind(error: BaseException | None) -> InputError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def in_words(items: Sequence[str], last: str = "and") -> str:
+    """Items as a sentence lists them.
+
+    Example:
+        >>> in_words(["a", "b", "c"]), in_words(["a", "b"], "or"), in_words(["a"])
+        ('a, b and c', 'a or b', 'a')
+    """
+    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def first_line(error: BaseException) -> str:

@@ -6,12 +6,14 @@ from enum import StrEnum
 
 __all__ = [
     "Better",
+    "BodyRegion",
     "CTWindow",
     "ColorMap",
     "FusionGrid",
     "Modality",
     "Precision",
     "RegistrationKind",
+    "RegistrationMethod",
     "RegistrationStart",
     "Runtime",
     "ShardBy",
@@ -44,6 +46,8 @@ class StudyKeys(StrEnum):
     SOURCE_B_WINDOW = "source_b_window"
     SOURCE_B_UNREGISTERED = "source_b_unregistered"  # source B before the registration; missing where there was none
     SOURCE_B_REGISTRATION = "source_b_registration"  # the Registration, or None
+    SOURCE_B_ALIGNMENT = "source_b_alignment"  # the Alignment: why the two lie as they do, and the metric
+    PATIENT_DIFFERS_IN = "patient_differs_in"  # tags in which the sources' patients differ, accepted by the user
     GRID = "grid"  # an empty volume with the shape and the affine of the fused one
     PRED_COLOR = "pred_color"  # the fused volume in colors; missing where source B has none
 
@@ -68,6 +72,11 @@ class StudyKeys(StrEnum):
         return f"{key}_registration"
 
     @staticmethod
+    def alignment(key: str) -> str:
+        """Key of what is known of a volume's alignment, registered or not."""
+        return f"{key}_alignment"
+
+    @staticmethod
     def color(key: str) -> str:
         """Key of a fused volume in colors."""
         return f"{key}_color"
@@ -82,11 +91,34 @@ class Modality(StrEnum):
     SPECT = "SPECT"
 
 
+class BodyRegion(StrEnum):
+    """Part of the body that a study shows; it decides the default CT window and the limits of a registration."""
+
+    HEAD = "head"
+    NECK = "neck"
+    CHEST = "chest"
+    ABDOMEN = "abdomen"
+    PELVIS = "pelvis"
+    SPINE = "spine"
+    EXTREMITY = "extremity"
+    WHOLE_BODY = "whole-body"
+
+
 class RegistrationKind(StrEnum):
-    """Family of transforms among which a registration looks."""
+    """Family of transforms among which a registration looks; deformable is rigid, then a B-spline."""
 
     RIGID = "rigid"
     AFFINE = "affine"
+    DEFORMABLE = "deformable"
+
+
+class RegistrationMethod(StrEnum):
+    """One way to search: whole volumes from the usual starts; and from a scanned start, whole, cropped, winsorized."""
+
+    WHOLE = "whole"
+    SCANNED = "scanned"
+    CROPPED = "cropped"
+    WINSORIZED = "winsorized"
 
 
 class RegistrationStart(StrEnum):
@@ -107,12 +139,14 @@ class ColorMap(StrEnum):
 
 
 class CTWindow(StrEnum):
-    """Which range of a CT, in HU, is shown from black to white."""
+    """Which range of a CT, in HU, is shown from black to white; ``auto`` goes by the body region and the pair."""
 
+    AUTO = "auto"
     HEAD = "head"
     BRAIN = "brain"
     SOFT = "soft"
     BONE = "bone"
+    LUNG = "lung"
 
 
 class FusionGrid(StrEnum):

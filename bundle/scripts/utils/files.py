@@ -15,6 +15,7 @@ from .checks import InputError
 __all__ = [
     "IMAGE_SUFFIXES",
     "NIFTI_SUFFIXES",
+    "check_new_output",
     "check_writable",
     "is_nifti",
     "sha256_of",
@@ -53,12 +54,34 @@ def check_writable(path: str | os.PathLike) -> None:
         raise InputError(f"{path}: cannot write there, {place} is not a folder that can be written. Choose another.")
 
 
-def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
+def check_new_output(output: str | os.PathLike, several: bool) -> None:
+    """Check, before long work, that a fused study can be written: into a new or empty folder, or as one NIfTI file.
+
+    Args:
+        output: the folder; or a name ending in .nii or .nii.gz for the fused volume alone.
+        several: whether more than the fused volume is asked for.
+
+    Raises:
+        InputError: When it cannot.
+    """
+    output = Path(output)
+    check_writable(output)
+    alone = is_nifti(output)
+    if alone and several:
+        raise InputError(f"{output}: expected a folder as output, because more than one file is asked for.")
+    if alone and output.is_dir():
+        raise InputError(f"{output}: expected a file name for the fused volume, found a folder.")
+    if not alone and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output}: expected a new or empty folder, there is something. Choose another output.")
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], object], mode: int = 0o666) -> Path:
     """Call ``write`` with a temporary name beside ``path`` and rename it when it is complete.
 
     Args:
         path: the final name; its folder is made, and a file of this name is replaced.
         write: writes the file whose name it gets. That name has the suffix of ``path``.
+        mode: permissions of the file, before the user's mask. Defaults to those of any new file.
 
     Returns:
         The final path.
@@ -74,7 +97,7 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -
         os.close(handle)
         return Path(name)
 
-    with _temporary_beside(path, empty_file, mode=0o666) as temporary:
+    with _temporary_beside(path, empty_file, mode) as temporary:
         write(temporary)
     return path
 

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from .checks import InputError
-from .enums import CTWindow, Modality
+from .enums import BodyRegion, CTWindow, Modality
 
-__all__ = ["CT_WINDOWS", "check_finite", "intensity_window", "normalize_intensity", "otsu_threshold"]
+__all__ = [
+    "CT_WINDOWS",
+    "REGION_WINDOWS",
+    "check_finite",
+    "choose_ct_window",
+    "intensity_window",
+    "normalize_intensity",
+    "otsu_threshold",
+]
 
 CT_WINDOWS = {  # HU
     CTWindow.HEAD: (-20.0, 180.0),  # level 80, width 200: brain stays gray, bone is white
     CTWindow.BRAIN: (0.0, 80.0),
     CTWindow.SOFT: (-160.0, 240.0),
     CTWindow.BONE: (-500.0, 1500.0),
+    CTWindow.LUNG: (-1350.0, 150.0),
+}
+REGION_WINDOWS = {
+    BodyRegion.HEAD: CTWindow.HEAD,
+    BodyRegion.NECK: CTWindow.SOFT,
+    BodyRegion.CHEST: CTWindow.SOFT,
+    BodyRegion.ABDOMEN: CTWindow.SOFT,
+    BodyRegion.PELVIS: CTWindow.SOFT,
+    BodyRegion.SPINE: CTWindow.BONE,
+    BodyRegion.EXTREMITY: CTWindow.SOFT,
+    BodyRegion.WHOLE_BODY: CTWindow.SOFT,
 }
 UPPER_PERCENTILE = 99.5
 SAMPLES = 10_000_000  # voxels that suffice for percentiles
@@ -61,6 +81,27 @@ def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
     return float(centers[np.nanargmax(between)])
 
 
+def choose_ct_window(
+    window: CTWindow, region: BodyRegion | str | None, modalities: Sequence[Modality] = ()
+) -> CTWindow:
+    """Settle which window of a CT is meant by ``"auto"``.
+
+    Args:
+        window: what was asked for; only ``"auto"`` is settled.
+        region: what the CT shows; None where nothing says it.
+        modalities: of the sources, structural first. Defaults to none.
+
+    Returns:
+        The region's window. Where no region is known: the soft one, if the CT is the structure (PET-CT and SPECT-CT
+        mostly show the trunk), else that of the head.
+    """
+    if window is not CTWindow.AUTO:
+        return window
+    if region is not None:
+        return REGION_WINDOWS[BodyRegion(region)]
+    return CTWindow.SOFT if modalities and modalities[0] is Modality.CT else CTWindow.HEAD
+
+
 def intensity_window(
     values: np.ndarray, modality: Modality | str, ct_window: CTWindow | str = CTWindow.HEAD
 ) -> tuple[float, float]:
@@ -88,7 +129,7 @@ def intensity_window(
     doi:10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M; Gudbjartsson and Patz, "The Rician distribution
     of noisy MRI data", MRM 1995 (background), doi:10.1002/mrm.1910340618.
     """
-    modality, ct_window = Modality(modality), CTWindow(ct_window)
+    modality, ct_window = Modality(modality), choose_ct_window(CTWindow(ct_window), None)
     smallest = float(values.min())
     if modality is Modality.CT and smallest < 0:
         return CT_WINDOWS[ct_window]

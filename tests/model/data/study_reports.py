@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from scripts.data.study_report import (
+    AlignmentReport,
+    DeformationReport,
     GridReport,
     LossReport,
     NetworkReport,
@@ -46,6 +48,17 @@ FULL = StudyReport(
         spread_mm=0.4,
         gain=0.5,
         seconds=12.3,
+        method="scanned",
+        beyond_limits=("it turns by 50 degrees (limit 45)",),
+        deformed=DeformationReport(mean_mm=2.5, largest_mm=6.0, least_jacobian=0.7, largest_jacobian=1.4),
+    ),
+    alignment=AlignmentReport(
+        metric="normalized mutual information",
+        reason="registered",
+        value=1.21,
+        peak=None,
+        peak_away_mm=None,
+        warning="registration accepted beyond the limits: it turns by 50 degrees (limit 45)",
     ),
     metrics={"EN": 5.125, "VIF": 0.625, "Qabf": 0.5, "VIFlocal": 0.375},
     loss=LossReport(a=0.125, b=0.25),
@@ -57,6 +70,7 @@ BARE = replace(
     sources=replace(FULL.sources, a=replace(FULL.sources.a, notes=())),
     colormap=None,
     registration=None,
+    alignment=None,
     metrics={},
     loss=None,
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-from scripts.data.nifti import load_nifti, read_nifti_volume, write_nifti
+from scripts.data.nifti import check_nifti, load_nifti, read_nifti_volume, write_nifti
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Modality
 
@@ -65,7 +65,8 @@ def test_flat_affine(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        pytest.param(np.zeros((3, 3, 3, 2), np.float32), r"3-D volume, got shape \(3, 3, 3, 2\)", id="4-D"),
+        pytest.param(np.zeros((3, 3, 3, 2), np.float32), "expected one volume, it holds 2", id="4-D"),
+        pytest.param(np.zeros((3, 3), np.float32), r"expected a 3-D volume, got shape \(3, 3\)", id="2-D"),
         pytest.param(np.full((3, 3, 3), np.nan, np.float32), "27 of 27 are NaN", id="nan"),
         pytest.param(np.full((3, 3, 3), np.inf, np.float32), "27 of 27 are NaN or infinite", id="infinite"),
     ],
@@ -103,7 +104,7 @@ def test_write_and_read_back(tmp_path, name):
     affine = np.diag([2.0, 2.0, 3.0, 1.0])
     values = np.random.default_rng(0).random((1, 4, 5, 6))
     path = write_nifti(tmp_path / "deep" / name, values, affine)
-    again, image = load_nifti(path)
+    again, image, _ = load_nifti(path)
     assert np.array_equal(again, values[0].astype(np.float32))
     assert np.array_equal(image.affine, affine)
     assert image.header.get_xyzt_units()[0] == "mm"
@@ -119,7 +120,7 @@ def test_write_color(tmp_path):
 
 def test_load_in_ras_order(tmp_path):
     values = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
-    again, image = load_nifti(save(tmp_path / "v.nii", values), canonical=True)
+    again, image, _ = load_nifti(save(tmp_path / "v.nii", values), canonical=True)
     assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
     assert np.array_equal(again, values.transpose(1, 0, 2)[::-1])
 
@@ -127,3 +128,37 @@ def test_load_in_ras_order(tmp_path):
 def test_wrong_output_name(tmp_path):
     with pytest.raises(InputError, match="ending in .nii"):
         write_nifti(tmp_path / "x.png", np.zeros((1, 4, 4, 4)), np.eye(4))
+
+
+FOUR = np.stack([np.full((3, 4, 5), 10.0 * t, np.float32) for t in range(4)], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("values", "choice", "expected", "note"),
+    [
+        pytest.param(FOUR, "3", 20, "volume 3 of 4", id="number"),
+        pytest.param(FOUR, "mean", 15, "mean of 4 of 4 volumes", id="mean"),
+        pytest.param(FOUR.reshape(3, 4, 5, 2, 2), "4", 30, "volume 4 of 4", id="five dimensions"),
+        pytest.param(FOUR[..., 1:2], None, 10, None, id="only one"),
+    ],
+)
+def test_volume_of_a_4d_file(tmp_path, values, choice, expected, note):
+    volume = read_nifti_volume(save(tmp_path / "v.nii.gz", values), volume=choice)
+    assert volume.values.shape == (3, 4, 5)
+    assert (volume.values == expected).all()
+    assert volume.notes == ((note,) if note else ())
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        pytest.param(
+            None, "it holds 4. Choose with --volume-a or --volume-b: a number from 1 to 4, or mean", id="none"
+        ),
+        pytest.param("5", "expected a volume from 1 to 4, got 5", id="too high"),
+        pytest.param("b=0", "expected a volume with b=0, found none", id="no b-values"),
+    ],
+)
+def test_a_4d_file_is_refused_by_its_header(tmp_path, choice, message):
+    with pytest.raises(InputError, match=message):
+        check_nifti(save(tmp_path / "v.nii.gz", FOUR), choice)

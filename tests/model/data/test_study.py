@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pytest
-from scripts.data.study import Study, is_volume, read_study
+from scripts.data import found_study
+from scripts.data.study import Study, find_study, is_volume, read_study
 from scripts.utils.checks import InputError
 
 from tests.model.dicom.dicom_phantoms import write_series
+from tests.model.dicom.reading import assert_nameless
 
 
 def nifti(path, low=0.0):
@@ -113,29 +117,114 @@ def test_ct_without_unit_and_with_negative_values_is_in_hounsfield_units(tmp_pat
     assert "negative values, so taken as Hounsfield units" in volume.notes
 
 
-@pytest.fixture
-def strangers(tmp_path):
-    """The MR of one patient and the CT of another one on the same grid."""
-    write_series(tmp_path / "mr", modality="MR")
-    write_series(tmp_path / "ct", modality="CT", PatientID="PID-9000", PatientName="ROE^RICHARD")
-    return Study(str(tmp_path / "mr"), str(tmp_path / "ct"))
+def write_pair(folder, a="MR", b="PT", **of_b):
+    write_series(folder / "a", modality=a, SeriesNumber=1)
+    write_series(folder / "b", modality=b, SeriesNumber=2, **of_b)
+    return Study(str(folder / "a"), str(folder / "b"))
 
 
-def test_two_patients_are_refused_by_the_names_of_the_tags(strangers):
-    with pytest.raises(InputError, match="the sources differ in PatientID, PatientName") as refusal:
-        read_study(strangers)
-    for value in ("9000", "ROE", "4711", "DOE"):
-        assert value not in str(refusal.value).upper()
+@pytest.mark.parametrize("one_folder", [False, True])
+@pytest.mark.parametrize(
+    ("of_b", "tags"),
+    [
+        pytest.param({"PatientID": "9"}, "PatientID", id="id"),
+        pytest.param({"PatientName": "ROE^RICHARD"}, "PatientName", id="name"),
+        pytest.param({"PatientBirthDate": "19700102"}, "PatientBirthDate", id="birth-date"),
+        pytest.param({"PatientID": "9", "PatientName": "ROE^RICHARD"}, "PatientID and PatientName", id="both"),
+    ],
+)
+def test_two_patients_are_refused_unless_they_are_said_to_be_one(tmp_path, one_folder, of_b, tags):
+    study = write_pair(tmp_path, **of_b)
+    study = replace(study, source_a=str(tmp_path), source_b=str(tmp_path)) if one_folder else study
+    with pytest.raises(InputError) as caught:
+        find_study(study)
+    assert f"Expected two series of one patient, they differ in {tags}. " in str(caught.value)
+    assert "--same-patient" in str(caught.value)
+    assert_nameless(str(caught.value))
+    assert "ROE" not in str(caught.value)
+    found = find_study(replace(study, same_patient=True))
+    assert found.differs_in == tuple(tags.split(" and "))
+    _, b, _ = read_study(replace(study, same_patient=True))
+    assert f"different in the two sources, said to be one person's: {tags}" in b.notes
+    assert_nameless(str(b.notes))
 
 
-def test_two_ids_of_one_person_are_taken_on_request_and_noted(strangers):
-    _, b, _ = read_study(strangers, same_patient=True)
-    (note,) = [note for note in b.notes if "--same-patient" in note]
-    assert note.startswith("PatientID, PatientName differs from source A")
+def test_a_tag_that_one_source_lacks_is_noted(tmp_path):
+    study = write_pair(tmp_path, PatientID="", without=["PatientBirthDate"])
+    _, b, _ = read_study(study)
+    assert "not compared between the sources, because missing: PatientID and PatientBirthDate" in b.notes
 
 
-def test_a_patient_that_cannot_be_compared_is_noted(tmp_path):
-    write_series(tmp_path / "mr", modality="MR")
-    write_series(tmp_path / "ct", modality="CT", without=("PatientID", "PatientName"))
-    _, b, _ = read_study(Study(str(tmp_path / "mr"), str(tmp_path / "ct")))
-    assert any("for lack of it" in note for note in b.notes)
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        pytest.param("MR PT", "PET-MRI", id="PET-MRI"),
+        pytest.param("PT CT", "PET-CT", id="PET-CT"),
+        pytest.param("CT MR", "CT-MRI", id="CT-MRI"),
+        pytest.param("MR MR", None, id="two MRI: which is A?"),
+        pytest.param("MR CT PT", None, id="three"),
+        pytest.param("PT", None, id="one"),
+    ],
+)
+def test_a_folder_whose_pair_is_clear_needs_no_task(tmp_path, kinds, expected):
+    for number, kind in enumerate(kinds.split(), start=1):
+        write_series(tmp_path, (4, 4, 3), kind, prefix=f"S{number}_", SeriesNumber=number)
+    study = Study(str(tmp_path), str(tmp_path))
+    if expected is None:
+        with pytest.raises(InputError, match=r"--series-[ab]"):
+            find_study(study)
+    else:
+        assert read_study(study)[2] == expected
+
+
+def test_several_series_for_source_b_are_said_to_be_that(tmp_path):
+    for number, kind in enumerate(("MR", "CT", "PT"), start=1):
+        write_series(tmp_path, (4, 4, 3), kind, prefix=f"S{number}_", SeriesNumber=number)
+    message = r"one series for source B beside series 1 \(MR\), found 2. Choose .* such as --task PET-MRI. It holds:"
+    with pytest.raises(InputError, match=message):
+        find_study(Study(str(tmp_path), str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        pytest.param("PT CT", "Expected the CT as source A, got PET as A and CT as B. Swap the two", id="PET and CT"),
+        pytest.param("CT MR", "Expected the MRI as source A, got CT as A and MRI as B. Swap the two", id="CT and MRI"),
+    ],
+)
+def test_two_folders_the_wrong_way_round(tmp_path, kinds, message):
+    a, b = kinds.split()
+    with pytest.raises(InputError, match=message):
+        find_study(write_pair(tmp_path, a, b))
+
+
+def test_two_folders_of_mri(tmp_path):
+    assert read_study(write_pair(tmp_path, "MR", "MR"))[2] == "MRI-MRI"
+
+
+def test_the_same_file_twice(tmp_path):
+    path = str(nifti(tmp_path / "a.nii.gz"))
+    with pytest.raises(InputError, match="got the same file twice"):
+        find_study(Study(path, path, task="MRI-MRI"))
+
+
+def test_two_volumes_of_one_series(tmp_path):
+    origin = {"RescaleIntercept": 0}
+    for n, b_value in enumerate((0, 1000)):
+        write_series(
+            tmp_path, prefix=f"V{n}", SeriesInstanceUID="1.2.3", DiffusionBValue=b_value, RescaleSlope=n + 1, **origin
+        )
+    study = Study(str(tmp_path), str(tmp_path), task="MRI-MRI", volume_a="b=0", volume_b="b=1000")
+    a, b, _ = read_study(study)
+    np.testing.assert_array_equal(b.values, 2 * a.values)
+    with pytest.raises(InputError, match="one and the same for A and B"):
+        find_study(replace(study, volume_b="b=0"))
+
+
+def test_headers_of_a_folder_are_read_once(folder, monkeypatch):
+    scanned = []
+    scan_folder = found_study.scan_folder
+    monkeypatch.setattr(found_study, "scan_folder", lambda path, *a: scanned.append(path) or scan_folder(path, *a))
+    study = Study(str(folder), str(folder))
+    read_study(study, find_study(study))
+    assert scanned == [str(folder)]

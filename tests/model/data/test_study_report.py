@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
-from scripts.data.study_report import SCHEMA_VERSION, RegistrationReport, StudyReport
-from scripts.transforms.registration.transform import Registration
+from scipy.spatial.transform import Rotation
+from scripts.data.study_report import SCHEMA_VERSION, AlignmentReport, RegistrationReport, StudyReport
+from scripts.transforms.registration.alignment import Alignment
+from scripts.transforms.registration.result import Registration
 from scripts.utils.checks import InputError
 
 from tests.model.data.study_reports import BARE, FULL, OF_VERSION_0_4_0, REGISTRATION_OF_VERSION_0_4_0
@@ -27,11 +30,13 @@ def test_what_was_written_is_read(tmp_path, report):
 
 
 def test_readers_of_version_0_4_0_find_their_keys(tmp_path):
-    """A report of 0.4.0 that is read and written again has the same keys at all levels, and two more."""
+    """A report of 0.4.0 that is read and written again has the same keys at all levels, and some more."""
     data = {**OF_VERSION_0_4_0, "registration": REGISTRATION_OF_VERSION_0_4_0}
     again = json.loads(StudyReport.read(written(tmp_path / "a.json", data)).write(tmp_path / "b.json").read_text())
-    assert again.pop("schema_version") == SCHEMA_VERSION
-    assert again.pop("settings") == {}
+    new = {"schema_version": SCHEMA_VERSION, "settings": {}, "patient_differs_in": [], "alignment": None}
+    assert {key: again.pop(key) for key in new} == new
+    of_registration = {"method": "whole", "beyond_limits": [], "deformed": None}
+    assert {key: again["registration"].pop(key) for key in of_registration} == of_registration
     assert again == {**data, "peak_memory_gb": None}  # it was that of the whole process
     assert list(again) == list(data)
 
@@ -50,7 +55,7 @@ def test_a_registration_is_reported_whole():
     """All that a registration says of itself is declared in the report, and nothing else."""
     told = {key: value for key, value in REGISTRATION_OF_VERSION_0_4_0.items() if key != "metric"}
     figures = Registration(**told, itk_text="").to_dict()
-    assert figures == REGISTRATION_OF_VERSION_0_4_0
+    assert figures == {**REGISTRATION_OF_VERSION_0_4_0, "method": "whole", "beyond_limits": [], "deformed": None}
     report = RegistrationReport.from_dict(figures)
     assert json.loads(json.dumps(asdict(report))) == figures
     assert report.translation_mm == tuple(figures["translation_mm"])
@@ -136,3 +141,18 @@ def test_a_report_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write there"):
         FULL.write(tmp_path / "file" / "report.json")
+
+
+def test_an_alignment_is_reported_whole():
+    told = Alignment("same grid", 1.1, 1.2, 21.5, "they agree better elsewhere").to_dict()
+    assert json.loads(json.dumps(asdict(AlignmentReport.from_dict(told)))) == told
+
+
+def test_the_turn_is_that_of_the_matrix():
+    """Of 15, 10 and 12 degrees about the three axes, none is the angle of the turn."""
+    rotation = Rotation.from_euler("xyz", [15, 10, 12], degrees=True)
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation.as_matrix() * 1.02
+    report = replace(FULL.registration, matrix=tuple(map(tuple, matrix.tolist())))
+    assert report.turn_deg == pytest.approx(np.degrees(rotation.magnitude()))
+    assert report.turn_deg > 20

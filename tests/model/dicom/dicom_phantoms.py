@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,3 +238,75 @@ def write_nuclear(path: Path, spacing: float | None = -3.0, kind: str = "RECON T
     first = ORIGIN[2] + (step * (SHAPE[2] - 1) if step < 0 else 0)
     affine[:3, 3] = -ORIGIN[0], -ORIGIN[1], first
     return Phantom([path], stored[:, :, :: 1 if step > 0 else -1], affine, dataset.SeriesInstanceUID)
+
+
+def csa_header(**values: Sequence[str]) -> bytes:
+    """A CSA header of Siemens, version 2, with these values."""
+    raw = b"SV10\4\3\2\1" + struct.pack("<2I", len(values), 77)
+    for name, items in values.items():
+        kind = b"IS" if items[0].isdecimal() else b"FD" if "." in items[0] else b"SH"
+        raw += struct.pack("<64si4s3i", name.encode(), len(items), kind, 4, len(items), 77)
+        for item in items:
+            text = item.encode() + b"\0"
+            raw += struct.pack("<4i", len(text), len(text), 77, len(text)) + text + bytes(-len(text) % 4)
+    return raw
+
+
+def tiled(stored: np.ndarray, square: bool = True) -> np.ndarray:
+    """Slices (X, Y, Z) as one image of tiles (rows, columns), from left to right and from top to bottom."""
+    columns, rows, count = stored.shape
+    across = int(np.ceil(np.sqrt(count)))
+    down = across if square else int(np.ceil(count / across))
+    image = np.zeros((down * rows, across * columns), stored.dtype)
+    for k in range(count):
+        row, column = k // across * rows, k % across * columns
+        image[row : row + rows, column : column + columns] = stored[:, :, k].T
+    return image
+
+
+def write_mosaic(path: Path, against: bool = False, with_csa: bool = True, **keywords: Any) -> Phantom:
+    """One oblique Siemens mosaic of ten slices, which ``against`` stacks against the normal of its rows and columns."""
+    stored, cosines = head(), directions(OBLIQUE)
+    side, normal = 4, cosines[:, 2] * (-1 if against else 1)
+    middle = cosines[:, 0] * SPACING[0] * SHAPE[0] + cosines[:, 1] * SPACING[1] * SHAPE[1]
+    dataset = base_header("MR", SeriesNumber=1, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.ImageOrientationPatient = cosines[:, :2].T.ravel().round(12).tolist()
+    dataset.ImagePositionPatient = (np.array(ORIGIN) - middle * (side - 1) / 2).round(9).tolist()
+    dataset.PixelSpacing, dataset.SpacingBetweenSlices = [SPACING[1], SPACING[0]], SPACING[2]
+    if with_csa:
+        raw = csa_header(
+            NumberOfImagesInMosaic=[str(SHAPE[2])],
+            AcquisitionMatrixText=[f"{SHAPE[1]}*{SHAPE[0]}"],  # without it nibabel takes nothing for a mosaic
+            SliceNormalVector=[f"{c:.9f}" for c in normal],
+            ImageOrientationPatient=[f"{c:.9f}" for c in cosines[:, :2].T.ravel()],
+        )
+        dataset.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", raw)
+    for keyword, value in keywords.items():
+        setattr(dataset, keyword, value)
+    save(path, dataset, tiled(stored))
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([cosines[:, :2] * SPACING[:2], normal * SPACING[2], ORIGIN])
+    affine[:2] *= -1
+    return Phantom([path], stored, affine, dataset.SeriesInstanceUID)
+
+
+def write_grid(path: Path, **keywords: Any) -> Phantom:
+    """One oblique UIH grid of ten slices in three rows, each with its position in a private sequence."""
+    stored, cosines = head(), directions(OBLIQUE)
+    dataset = base_header("MR", SeriesNumber=1, ImageType=["ORIGINAL", "PRIMARY", "M", "VFRAME"])
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.ImageOrientationPatient = cosines[:, :2].T.ravel().round(12).tolist()
+    dataset.ImagePositionPatient = list(ORIGIN)
+    dataset.PixelSpacing = [SPACING[1], SPACING[0]]
+    block = dataset.private_block(0x65, "Image Private Header", create=True)
+    positions = [np.array(ORIGIN) + k * SPACING[2] * cosines[:, 2] for k in range(SHAPE[2])]
+    block.add_new(0x50, "DS", str(SHAPE[2]))
+    block.add_new(0x51, "SQ", [item_of(ImagePositionPatient=p.round(9).tolist())[0] for p in positions])
+    for keyword, value in keywords.items():
+        setattr(dataset, keyword, value)
+    save(path, dataset, tiled(stored, square=False))
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([cosines * SPACING, ORIGIN])
+    affine[:2] *= -1
+    return Phantom([path], stored, affine, dataset.SeriesInstanceUID)

@@ -12,14 +12,11 @@ from tests.model.dicom.reading import edit, read, refusal
 
 REFUSED = [
     pytest.param(lambda f: write_series(f, skip=[4]), r"mostly 3.00 mm.*6.00 mm from .*29.0\] to .*35.0\]", id="gap"),
-    pytest.param(
-        lambda f: write_series(f, per_slice=lambda k: {"ImagePositionPatient": [0, 0, 3 * k * (1 + k / 100)]}),
-        "evenly spaced",
-        id="uneven",
-    ),
+    pytest.param(lambda f: write_series(f, skip=[4]), "Copy the missing slices", id="gap-advice"),
+    pytest.param(lambda f: write_series(f, skip=[3, 4, 5, 6, 7]), "Copy the missing slices", id="wide-gap"),
     pytest.param(
         lambda f: write_series(f, per_slice=lambda k: {"ImagePositionPatient": [5 * (k == 3), 0, 3 * k]}),
-        "evenly spaced",
+        r"the one at \[5.0, 0.0, 9.0\] lies 5.00 mm beside the line of the others",
         id="one-beside",
     ),
     pytest.param(lambda f: write_series(f, (9, 9, 1), without=["SliceThickness"]), "one without", id="no-thickness"),
@@ -53,6 +50,41 @@ def test_values_and_geometry(tmp_path, axes, modality):
     assert [header.InstanceNumber for header in volume.headers] == list(range(1, 11))
     assert not any("PixelData" in header for header in volume.headers)
     assert volume.notes == ()
+
+
+FOUR_THEN_SEVEN = np.cumsum([0, 4, 4, 4, 4, 7, 7, 7, 7, 7])
+EIGHT_ABOVE = np.cumsum([0, 4, 4, 4, 4, 8, 8, 8, 8, 8])  # twice as thick, and none is missing
+DRIFT = np.array([3 * k * (1 + k / 100) for k in range(10)])
+
+
+@pytest.mark.parametrize(
+    ("heights", "spacing", "gaps"),
+    [
+        pytest.param(FOUR_THEN_SEVEN, 51 / 13, "4.00 to 7.00", id="4 mm below and 7 mm above"),
+        pytest.param(EIGHT_ABOVE, 4.0, "4.00 to 8.00", id="4 mm below and 8 mm above"),
+        pytest.param(DRIFT, 29.43 / 10, "3.03 to 3.51", id="drift"),
+    ],
+)
+@pytest.mark.parametrize("tilt", [0.0, 0.2], ids=["upright", "tilted"])
+def test_uneven_slices_are_interpolated(tmp_path, heights, spacing, gaps, tilt):
+    """The values are 10 times the world's z and the world's y, so that interpolation keeps them exactly."""
+    shape = (24, 30, 10)
+    _, y, k = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    z = heights[k]
+    stored = np.round(100 + 10 * z + 10 * (1.5 * y + tilt * z)).astype(np.uint16)
+    write_series(
+        tmp_path, shape, "CT", stored, per_slice=lambda k: {"ImagePositionPatient": [0, tilt * heights[k], heights[k]]}
+    )
+    volume = read(tmp_path)
+    assert f"uneven slices ({gaps} mm apart) interpolated to one each {spacing:.2f} mm" in volume.notes
+    np.testing.assert_allclose(volume.spacing[2], spacing, atol=1e-6)
+    assert len(volume.headers) == 1
+    index = np.argwhere(np.ones(volume.values.shape, bool))
+    world = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    inside = (-world[:, 1] > tilt * heights[-1] + 3) & (-world[:, 1] < 40)
+    expected = 100 + 10 * world[:, 2] - 10 * world[:, 1] - 1024
+    np.testing.assert_allclose(volume.values.reshape(-1)[inside], expected[inside], atol=1.1)
+    assert inside.sum() > 500
 
 
 def test_slices_written_against_the_normal_are_sorted_along_it(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pydicom import Dataset
-from scripts.dicom.patient import IDENTITY_TAGS, Patient
+from scripts.dicom.patient import IDENTITY_TAGS, Patient, number_patients
 
 
 def patient(identity="1", name="DOE^JANE", born="19700101"):
@@ -43,3 +43,8 @@ def test_what_could_not_be_compared():
 
 def test_a_patient_prints_nothing():
     assert repr(patient()) == "Patient()"
+
+
+def test_numbers():
+    patients = [patient(), patient("2", "ROE^RICHARD"), patient(identity=None), patient("2", "ROE^RICHARD")]
+    assert number_patients(patients) == [1, 2, 1, 2]

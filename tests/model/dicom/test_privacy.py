@@ -3,8 +3,10 @@ from __future__ import annotations
 import logging
 import warnings
 
+import pytest
+from pydicom import Dataset
 from scripts.dicom.find import list_series
-from scripts.dicom.privacy import patient_words
+from scripts.dicom.privacy import patient_words, public_text
 
 from tests.model.dicom.dicom_phantoms import write_series
 from tests.model.dicom.reading import assert_nameless, refusal
@@ -32,3 +34,24 @@ def test_a_description_that_names_the_patient_is_not_listed(tmp_path):
     write_series(tmp_path, modality="MR", SeriesDescription="T2 for DOE^JANE")
     assert "(names the patient)" in str(list_series(tmp_path)[0])
     assert "JANE" not in str(list_series(tmp_path)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "text", "public"),
+    [
+        pytest.param("DOE^JANE", "1", "Doe T1", False, id="a-word"),
+        pytest.param("DOE^JANE", "1", "t1_jane", False, id="a-word-behind-an-underscore"),
+        pytest.param("DOE^JANE", "1", "DOEJANE head", False, id="written-together"),
+        pytest.param("DOE^JANE", "1", "JaneDoe head", False, id="the-other-way-round"),
+        pytest.param("SMITH^ANN", "1", "t1smithson", False, id="a-long-word-inside"),
+        pytest.param("SMITH^ANN", "PID-4711", "scan 4711", False, id="the-id"),
+        pytest.param("AXE^ANN", "1", "t2_tse_axeial planning", True, id="three-letters-inside"),
+        pytest.param("TSE^LO", "1", "t2_tsespace local", True, id="letters-of-a-sequence"),
+        pytest.param("DOE^JANE", "1", "T1 1 mm", True, id="a-single-digit"),
+        pytest.param("", "", "T1", True, id="no-name"),
+    ],
+)
+def test_public_text(name, identity, text, public):
+    header = Dataset()
+    header.PatientName, header.PatientID = name, identity
+    assert public_text(text, header) == (text if public else "(names the patient)")

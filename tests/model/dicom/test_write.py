@@ -80,8 +80,9 @@ def test_series(tmp_path, modality, in_color, storage):
         assert image[keyword].value == header[keyword].value, keyword
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         assert image[keyword].value != header[keyword].value, keyword
-    assert image.SeriesNumber == 1000 + header.SeriesNumber
-    assert re.fullmatch(r"MMIF-AMIN fused (MR|CT|PT|NM)\+PT - NOT FOR DIAGNOSTIC USE", image.SeriesDescription)
+    assert image.SeriesNumber == (2000 if in_color else 1000) + header.SeriesNumber
+    shown = "color" if in_color else "gray"
+    assert re.fullmatch(rf"MMIF-AMIN fused (MR|CT|PT|NM)\+PT {shown} - NOT FOR DIAGNOSTIC USE", image.SeriesDescription)
     assert image.ImageType[:2] == ["DERIVED", "SECONDARY"]
     assert (image.BurnedInAnnotation, image.Manufacturer) == ("NO", "MMIF-AMIN")
     assert image.ContentDate
@@ -92,6 +93,33 @@ def test_series(tmp_path, modality, in_color, storage):
         stored = np.stack([image.pixel_array for image in images]).T / 4095
         np.testing.assert_allclose(stored, fused, atol=0.5 / 4095 + 1e-6)
         assert (image.BitsStored, image.WindowCenter, image.WindowWidth) == (12, 2048, 4096)
+
+
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        pytest.param({}, {"Laterality": ""}, id="nothing"),
+        pytest.param({"BodyPartExamined": "KNEE"}, {"BodyPartExamined": "KNEE", "Laterality": ""}, id="knee"),
+        pytest.param(
+            {"BodyPartExamined": "KNEE", "Laterality": "R"},
+            {"BodyPartExamined": "KNEE", "Laterality": "R"},
+            id="right-knee",
+        ),
+        pytest.param({"BodyPartExamined": "HEAD"}, {"BodyPartExamined": "HEAD"}, id="head"),
+        pytest.param({"BodyPartExamined": "HEAD", "Laterality": ""}, {"BodyPartExamined": "HEAD"}, id="head-empty"),
+        pytest.param({"BodyPartExamined": "HEAD", "Laterality": "L"}, {"BodyPartExamined": "HEAD"}, id="head-wrong"),
+    ],
+)
+def test_body_part_and_side(tmp_path, told, written):
+    """A side only where the part may have one: PS3.3 C.7.3.1."""
+    write_series(tmp_path, modality="MR", **told)
+    reference = read_dicom_volume(tmp_path)
+    files = write_dicom_series(tmp_path / "out", make_fused(), reference.affine, reference, [reference])
+    image = pydicom.dcmread(files[0])
+    assert {key: image[key].value for key in ("BodyPartExamined", "Laterality") if key in image} == written
+    if shutil.which("dciodvfy"):
+        result = subprocess.run(["dciodvfy", files[0]], capture_output=True, text=True)
+        assert "Error" not in result.stdout + result.stderr, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("modality", "in_color", "storage"), VARIANTS)

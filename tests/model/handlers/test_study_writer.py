@@ -19,7 +19,7 @@ from scripts.handlers import study_writer
 from scripts.handlers.study_writer import StudyWriter
 from scripts.inferers.runtimes import OnnxNetwork, load_network
 from scripts.networks.nets.mmif_amin import MMIFAMIN
-from scripts.transforms.registration.transform import Registration
+from scripts.transforms.registration.result import Registration
 from scripts.utils.checks import InputError
 from scripts.utils.metadata import bundle_metadata
 
@@ -137,6 +137,7 @@ def test_the_report_says_which_network_ran(tmp_path, runtime, precision, expecte
 REFUSED = [
     pytest.param("out.nii", {"dicom": True}, None, "expected a folder as output", id="dicom in a file"),
     pytest.param("out.nii", {"loss_map": True}, None, "expected a folder as output", id="loss maps in a file"),
+    pytest.param("out.nii", {"further": [print]}, None, "expected a folder as output", id="more in a file"),
     pytest.param("used.nii.gz", {}, "folder", "expected a file name for the fused volume", id="folder for a file"),
     pytest.param("used", {}, "folder", "expected a new or empty folder", id="folder in use"),
     pytest.param("used", {}, "file", "expected a new or empty folder", id="file for a folder"),
@@ -188,9 +189,37 @@ def test_a_failed_study_ends_the_watching_and_keeps_its_error(tmp_path, error):
 
 
 def test_dicom_of_dicom(tmp_path, monkeypatch):
-    written = []
+    written, resampled = [], []
     monkeypatch.setattr(study_writer, "write_dicom_series", lambda folder, *_, **more: written.append((folder, more)))
-    batch, output = made_up_study(color=True)
+    monkeypatch.setattr(study_writer, "write_source_series", lambda *given: resampled.append(given))
+    batch, output = made_up_study(color=True, registered=True)
     batch["source_a_file"] = replace(batch["source_a_file"], headers=({},))
     run(StudyWriter(tmp_path / "out", dicom=True), batch, output)
     assert [(folder.name, list(more)) for folder, more in written] == [("dicom", []), ("dicom_color", ["rgb"])]
+    ((folder, values, affine, reference, source, window, matrix),) = resampled
+    assert folder.name == "dicom_source_b"
+    assert np.array_equal(values, batch["source_b"].numpy()[0])
+    assert np.array_equal(affine, AFFINE)
+    assert (reference, source.modality, window) == (batch["source_a_file"], "PET", (0, 100))
+    assert matrix == batch["source_b_registration"].matrix
+
+
+def test_what_else_is_written_lies_in_the_same_folder(tmp_path):
+    """It sees all that was written before, and its failure leaves nothing."""
+    seen = []
+
+    def further(folder, study):
+        seen.extend(path.name for path in folder.iterdir())
+        assert study["task"] == "CT-MRI"
+        (folder / "more.txt").write_text("more")
+
+    run(StudyWriter(tmp_path / "out", further=[further]), *made_up_study())
+    assert sorted(seen) == GRAY
+    assert (tmp_path / "out" / "more.txt").is_file()
+
+    def broken(folder, study):
+        raise InputError("no such structure")
+
+    with pytest.raises(InputError, match="no such structure"):
+        run(StudyWriter(tmp_path / "broken", further=[further, broken]), *made_up_study())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -26,6 +26,24 @@ def test_normalization_by_modality():
     assert study_batch([done])["image"].shape == (1, 2, 20, 20, 20)
 
 
+@pytest.mark.parametrize(
+    ("window", "region", "modalities", "expected"),
+    [
+        pytest.param("auto", None, ("MRI", "CT"), (-20, 180), id="a head's, where nothing is known"),
+        pytest.param("auto", None, ("CT", "PET"), (-160, 240), id="soft beside PET"),
+        pytest.param("auto", "head", ("CT", "PET"), (-20, 180), id="a head beside PET"),
+        pytest.param("auto", "spine", ("MRI", "CT"), (-500, 1500), id="spine"),
+        pytest.param("lung", "head", ("CT", "PET"), (-1350, 150), id="asked for"),
+    ],
+)
+def test_the_window_goes_by_region_and_pair(window, region, modalities, expected):
+    values = np.linspace(-1000, 1000, 20**3, dtype=np.float32).reshape(20, 20, 20)
+    volumes = [
+        volume(np.abs(values) if m != "CT" else values, np.eye(4), modality=m, region=region) for m in modalities
+    ]
+    assert NormalizeStudy(window)(*volumes).meta["windows"][modalities.index("CT")] == expected
+
+
 def test_normalization_of_arrays_agrees():
     data = {key: volume(smooth(), np.diag([1.0, 2, 3, 1]), modality="MRI") for key in ("a", "b")}
     image = NormalizeStudy()(data["a"], data["b"])
@@ -59,6 +77,8 @@ def test_loading_the_sample():
     assert (done["source_b"].meta["modality"], done["source_b"].meta["unit"]) == ("CT", "HU")
     assert done["source_a"].shape == (1, 91, 109, 91)
     assert done["source_b_file"].unit == "HU"
+    assert done["source_a"].meta["region"] is None
+    assert LoadStudyd(region="head")(study)["source_b"].meta["region"] == "head"
 
 
 def test_a_study_that_cannot_be_loaded(tmp_path):
@@ -70,10 +90,15 @@ def test_a_study_that_cannot_be_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param({"ct_window": "lung"}, "'lung' is not a valid", id="window"),
+        pytest.param({"ct_window": "liver"}, "Unsupported option 'liver'", id="window"),
         pytest.param({"functional_max": -1}, "`functional_max` must be positive", id="maximum"),
     ],
 )
 def test_bad_options(arguments, message):
     with pytest.raises(ValueError, match=message):
         NormalizeStudyd(**arguments)
+
+
+def test_an_unknown_region():
+    with pytest.raises(ValueError, match="haed"):
+        LoadStudyd(region="haed")

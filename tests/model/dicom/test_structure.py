@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from scripts.dicom.structure import structural_one
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "expected"),
+    [
+        pytest.param(("t2_flair_sag", "t1_mprage"), 1, id="T1 and FLAIR"),
+        pytest.param(("Ax T2 FSE", "ADC (10^-6 mm2/s)"), 0, id="T2 and ADC"),
+        pytest.param(("T2", "T1 post"), 1, id="T1 and T2"),
+        pytest.param(("ep2d_diff_b1000", "T2 FLAIR"), 1, id="FLAIR and diffusion"),
+        pytest.param(("T1", "T1 post"), None, id="two T1"),
+        pytest.param(("T1", "series 7"), None, id="no words"),
+        pytest.param(("T1",), None, id="one"),
+        pytest.param(("T1", "T2", "FLAIR"), None, id="three"),
+    ],
+)
+def test_structural_one(descriptions, expected):
+    series = [SimpleNamespace(description=text) for text in descriptions]
+    assert structural_one(series) is (None if expected is None else series[expected])
