@@ -37,7 +37,8 @@ class FusionApp(Application):
       other work); 5 to 10 s of it is the start. Registration of 2 mm volumes of a head took 10 s more.
     - Input: a folder with the DICOM of both series and, if need be, others; ``series_rules.json`` says which two.
     - Output: ``dicom/``, the fused series (12 bit, derived, in study and frame of reference of the MR); with PET and
-      SPECT ``dicom_color/``; ``preview.png``; ``report.json``.
+      SPECT ``dicom_color/``; ``dicom_source_b/`` and ``dicom_objects/`` (see docs/studies.md); ``preview.png``;
+      ``report.json``.
 
     Args:
         argv: the command line: program, ``-i`` input folder, ``-o`` output folder.

@@ -8,15 +8,16 @@ from typing import Any
 
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
 
+from ..reports.preview import write_preview
 from ..scripts.data.study import Study
 from ..scripts.data.study_report import REPORT_NAME
 from ..studies import fuse_study
-from .preview import write_preview
 from .series_selector_operator import FUNCTIONAL, STRUCTURAL
 
 __all__ = ["FusionOperator"]
 
-RESULTS = ("dicom", "dicom_color", "preview.png", REPORT_NAME)  # the report is last: where it is, all is complete
+# The report is last: where it is, all is complete.
+RESULTS = ("dicom", "dicom_color", "dicom_source_b", "dicom_objects", "preview.png", REPORT_NAME)
 
 
 class FusionOperator(Operator):

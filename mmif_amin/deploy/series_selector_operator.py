@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,41 +13,11 @@ from monai.deploy.core.domain.dicom_series_selection import SelectedSeries, Stud
 from monai.deploy.core.domain.dicom_study import DICOMStudy
 from monai.deploy.operators.dicom_series_selector_operator import DICOMSeriesSelectorOperator
 
+from ..archive.rules import FUNCTIONAL, IMAGE_TYPE, STRUCTURAL, read_rules
 from ..scripts.dicom.find import Series
 from ..scripts.utils.checks import InputError
 
-__all__ = ["FUNCTIONAL", "STRUCTURAL", "SeriesSelectorOperator", "read_rules"]
-
-STRUCTURAL, FUNCTIONAL = "structural", "functional"
-IMAGE_TYPE = "ImageType"
-
-
-def read_rules(path: Path) -> str:
-    """Read and check the rules.
-
-    Args:
-        path: JSON file in the form of the SDK's selector, with a selection for each of both roles.
-
-    Returns:
-        Its text.
-
-    Raises:
-        InputError: When it is not there, is not JSON, or one of the two selections is missing or without a condition.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        named = [(str(rule["name"]), set(dict(rule["conditions"]))) for rule in json.loads(text)["selections"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: expected rules in JSON, got {type(error).__name__}: {error}. See README.md."
-        ) from error
-    names = [name for name, _ in named]
-    if sorted(names) != sorted((STRUCTURAL, FUNCTIONAL)) or not all(keys - {IMAGE_TYPE} for _, keys in named):
-        raise InputError(
-            f"{path}: expected the selections '{STRUCTURAL}' and '{FUNCTIONAL}', each with a condition beside "
-            f"{IMAGE_TYPE}, got {', '.join(names) or 'none'}. See README.md."
-        )
-    return text
+__all__ = ["FUNCTIONAL", "STRUCTURAL", "SeriesSelectorOperator"]
 
 
 class SeriesSelectorOperator(DICOMSeriesSelectorOperator):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from monai.utils import CommonKeys
 from ..data.nifti import write_nifti
 from ..data.study_report import (
     REPORT_NAME,
+    AlignmentReport,
     GridReport,
     LossReport,
     NetworkReport,
@@ -25,17 +27,20 @@ from ..data.study_report import (
     StudyReport,
 )
 from ..dicom.write import write_dicom_series
+from ..dicom.write_source import write_source_series
 from ..inferers.runtimes import OnnxNetwork
 from ..inferers.slices import best_axis
 from ..metrics.loss_map import loss_maps
 from ..metrics.suite import METRICS_MIN_SIZE, FusionMetricSuite
 from ..utils.checks import InputError
 from ..utils.enums import ColorMap, Modality, Precision, Runtime, SourceKeys, StudyKeys
-from ..utils.files import check_writable, is_nifti, write_folder_atomically
+from ..utils.files import check_new_output, is_nifti, write_folder_atomically
 from ..utils.memory import PeakMemory
 from ..utils.metadata import bundle_metadata
 
-__all__ = ["StudyWriter"]
+__all__ = ["FurtherWriter", "StudyWriter"]
+
+FurtherWriter = Callable[[Path, Mapping[str, Any]], object]
 
 MEASURED_SLICES = 64  # metrics look at so many slices at most, evenly spaced
 
@@ -46,14 +51,17 @@ class StudyWriter:
     Into a folder: ``fused.nii.gz`` (float32 in [0, 1]), ``fused_color.nii.gz`` (RGB, with PET and SPECT),
     ``source_a.nii.gz``, ``source_b.nii.gz`` and, where it was registered, ``source_b_unregistered.nii.gz`` (on the
     fusion grid, in their units), ``registration.tfm``, ``report.json`` (:class:`StudyReport`), and if asked for
-    ``loss_a.nii.gz``, ``loss_b.nii.gz``, ``dicom/`` and, with colors, ``dicom_color/``. Only the DICOM files say who
-    the patient is, because they must.
+    ``loss_a.nii.gz``, ``loss_b.nii.gz``, ``dicom/``, ``dicom_source_b/`` (source B on the fusion grid, as a series of
+    its own modality) and, with colors, ``dicom_color/``. Only the DICOM files say who the patient is, because they
+    must.
 
     Args:
         output: a new or empty folder; or a name ending in .nii or .nii.gz for the fused volume alone.
         dicom: also write DICOM series; source A must be DICOM. Defaults to False.
         loss_map: also map what the fused volume does not hold of each source. Defaults to False.
         settings: options of the fusion, for the report; None is written as ``default``. Defaults to none.
+        further: what writes more into the folder, when all of the above is there: each is called with the folder and
+            the study, the evaluator's batch and output together. Defaults to none.
 
     Raises:
         InputError: When ``output`` is not empty, cannot be written, or DICOM is asked for without DICOM sources;
@@ -66,11 +74,13 @@ class StudyWriter:
         dicom: bool = False,
         loss_map: bool = False,
         settings: Mapping[str, Any] | None = None,
+        further: Sequence[FurtherWriter] = (),
     ) -> None:
         self.output = Path(output)
         self.settings = {name: "default" if value is None else str(value) for name, value in (settings or {}).items()}
         self.dicom = dicom
         self.loss_map = loss_map
+        self.further = tuple(further)
         self.memory = PeakMemory()
         self.began = time.perf_counter()
 
@@ -84,16 +94,7 @@ class StudyWriter:
         """Check that the output can be written, and begin to measure time and memory."""
         self.memory.start()
         self.began = time.perf_counter()
-        check_writable(self.output)
-        alone = is_nifti(self.output)
-        if alone and (self.dicom or self.loss_map):
-            raise InputError(f"{self.output}: expected a folder as output, because DICOM or loss maps are asked for.")
-        if alone and self.output.is_dir():
-            raise InputError(f"{self.output}: expected a file name for the fused volume, found a folder.")
-        if not alone and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
-            raise InputError(
-                f"{self.output}: expected a new or empty folder, there is something. Choose another output."
-            )
+        check_new_output(self.output, self.dicom or self.loss_map or bool(self.further))
 
     def fail(self, engine: Engine, error: BaseException) -> None:
         """Stop measuring; the error goes on."""
@@ -118,6 +119,8 @@ class StudyWriter:
             if self.dicom:
                 _write_dicom(folder, study, fused[0], affine)
             self._report(engine, study, fused[0], image, affine, lost).write(folder / REPORT_NAME)
+            for write_more in self.further:
+                write_more(folder, study)
 
         write_folder_atomically(self.output, write)
 
@@ -131,6 +134,7 @@ class StudyWriter:
         lost: LossReport | None,
     ) -> StudyReport:
         registration = study.get(StudyKeys.SOURCE_B_REGISTRATION)
+        alignment = study.get(StudyKeys.SOURCE_B_ALIGNMENT)
         color = study.get(StudyKeys.PRED_COLOR)
         metrics = _metrics(fused, image, affine)
         return StudyReport(
@@ -145,9 +149,11 @@ class StudyWriter:
             ),
             sources=SourcesReport(a=_source(study, SourceKeys.SOURCE_A), b=_source(study, SourceKeys.SOURCE_B)),
             colormap=None if color is None else ColorMap(color.meta["colormap"]),
+            alignment=AlignmentReport.from_dict(alignment.to_dict()) if alignment else None,
             registration=RegistrationReport.from_dict(registration.to_dict()) if registration else None,
             metrics=metrics,
             loss=lost,
+            patient_differs_in=tuple(study.get(StudyKeys.PATIENT_DIFFERS_IN, ())),
             seconds=round(time.perf_counter() - self.began, 2),
             peak_memory_gb=round(self.memory.stop() / 2**30, 2),
         )
@@ -190,6 +196,16 @@ def _write_dicom(folder: Path, study: Mapping[str, Any], fused: np.ndarray, affi
     color = study.get(StudyKeys.PRED_COLOR)
     if color is not None:
         write_dicom_series(folder / "dicom_color", fused, affine, files[0], files, rgb=color.numpy())
+    b = study[SourceKeys.SOURCE_B]
+    write_source_series(
+        folder / "dicom_source_b",
+        b.numpy()[0],
+        affine,
+        files[0],
+        replace(files[1], modality=Modality(b.meta["modality"])),
+        study[StudyKeys.SOURCE_B_WINDOW],
+        registration.matrix if (registration := study.get(StudyKeys.SOURCE_B_REGISTRATION)) else None,
+    )
 
 
 def _slices(*volumes: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,1 @@
+"""DICOM objects beside the written series: registration, blending, loss maps."""
