@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 from ..scripts.data.study import Study
@@ -12,7 +13,7 @@ from ..scripts.utils.files import NIFTI_SUFFIXES, is_nifti
 
 __all__ = ["find_studies"]
 
-COLUMNS = ("name", "source_a", "source_b", "task", "series_a", "series_b")
+COLUMNS = ("name", "source_a", "source_b", "task", "series_a", "series_b", "volume_a", "volume_b")
 
 
 def find_studies(path: str | os.PathLike) -> list[Study]:
@@ -20,9 +21,9 @@ def find_studies(path: str | os.PathLike) -> list[Study]:
 
     Args:
         path: a CSV table with the columns ``source_a``, ``source_b`` and, if wanted, ``name``, ``task``, ``series_a``,
-            ``series_b`` (paths relative to it); or a folder with one folder for each study, which holds two NIfTI
-            files, ``a.nii.gz`` and ``b.nii.gz`` (or ``source_a``, ``source_b``), or two folders ``a`` and ``b``, or
-            DICOM of one MR and one other series.
+            ``series_b``, ``volume_a``, ``volume_b`` (paths relative to it); or a folder with one folder for each study,
+            which holds two NIfTI files, ``a.nii.gz`` and ``b.nii.gz`` (or ``source_a``, ``source_b``), or two folders
+            ``a`` and ``b``, or DICOM of one structural series and one to fuse with it.
 
     Returns:
         The studies, in the order of the table, or by name.
@@ -33,7 +34,7 @@ def find_studies(path: str | os.PathLike) -> list[Study]:
     """
     path = Path(path)
     if path.is_dir():
-        studies = [_folder_study(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
+        studies = [_folder_study(folder) for folder in _by_name(path) if folder.is_dir()]
     elif path.suffix.lower() == ".csv" and path.is_file():
         studies = _table(path)
     else:
@@ -44,10 +45,15 @@ def find_studies(path: str | os.PathLike) -> list[Study]:
     odd = [name for name in names if Path(name).name != name or name in (".", "..") or is_nifti(name)]
     if odd:
         raise InputError(f"{path}: expected a plain name for each study, without .nii, got '{odd[0]}'.")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"{path}: expected each name once, '{twice[0]}' is there {names.count(twice[0])} times.")
     return studies
+
+
+def _by_name(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of the names' characters, which is the same on each machine."""
+    return sorted(folder.iterdir(), key=lambda path: path.name)
 
 
 def _folder_study(folder: Path) -> Study:
@@ -69,7 +75,8 @@ def _table(path: Path) -> list[Study]:
     if missing or unknown:
         raise InputError(
             f"{path}: expected the columns source_a and source_b, and perhaps name, task, series_a, series_b, "
-            f"separated by commas; {'missing' if missing else 'unknown'}: {', '.join(sorted(missing or unknown))}."
+            f"volume_a, volume_b, separated by commas; {'missing' if missing else 'unknown'}: "
+            f"{', '.join(sorted(missing or unknown))}."
         )
     studies = []
     for number, line in enumerate(reader, start=1):
@@ -81,5 +88,5 @@ def _table(path: Path) -> list[Study]:
         if not {"source_a", "source_b"} <= set(row):
             raise InputError(f"{path}: row {number}: expected source_a and source_b, one of them is empty.")
         sources = {key: str(path.parent / row.pop(key)) for key in ("source_a", "source_b")}
-        studies.append(Study(**{"name": f"study-{number:03d}", **row, **sources}))
+        studies.append(Study(**{"name": f"study-{number:03d}", **row, **sources}))  # type: ignore[arg-type]
     return studies

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..scripts.data.study import Study
 from ..scripts.dicom.privacy import patient_words
-from ..scripts.utils.checks import input_error_behind
-from ..scripts.utils.files import is_nifti
+from ..scripts.utils.checks import InputError, input_error_behind
+from ..scripts.utils.files import is_nifti, write_atomically
 
-__all__ = ["hashed_name", "public_name", "public_reason"]
+__all__ = ["hashed_name", "keep_key", "public_name", "public_reason"]
+
+KEY_SUFFIX = "_key"
+KEY_COLUMNS = ("name", "study", "source_a", "source_b")
 
 
 def public_name(study: Study) -> str:
@@ -33,6 +39,43 @@ def hashed_name(study: Study) -> str:
         'study-ccde0451'
     """
     return f"study-{hashlib.sha256(study.name.encode()).hexdigest()[:8]}"
+
+
+def keep_key(table: Path, studies: Iterable[tuple[Study, str]]) -> None:
+    """Write down beside a batch's table which study a pseudonym stands for, readable by its owner only.
+
+    What an earlier run has written is kept. No file is made where every study keeps its own name.
+
+    Args:
+        table: of the batch; the key is beside it, with ``_key`` after its name.
+        studies: each with its public name.
+
+    Raises:
+        InputError: When the key of an earlier run cannot be read, or the key cannot be written.
+    """
+    path = table.with_name(f"{table.stem}{KEY_SUFFIX}{table.suffix}")
+    named = {name: (study.name, study.source_a, study.source_b) for study, name in studies if name != study.name}
+    rows = _read_key(path) if named else {}
+    if all(rows.get(name) == row for name, row in named.items()):
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(KEY_COLUMNS)
+    writer.writerows((name, *row) for name, row in {**rows, **named}.items())
+    content = text.getvalue()
+    write_atomically(path, lambda temporary: temporary.write_text(content, encoding="utf-8"), mode=0o600)
+
+
+def _read_key(path: Path) -> dict[str, tuple[str, ...]]:
+    if not path.exists():
+        return {}
+    try:
+        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected the key of an earlier run: {error}. Move it away.") from error
+    if tuple(header) != KEY_COLUMNS or any(len(row) != len(KEY_COLUMNS) for row in rows):
+        raise InputError(f"{path}: expected the columns {', '.join(KEY_COLUMNS)}. Move it away.")
+    return {name: tuple(rest) for name, *rest in rows}
 
 
 def public_reason(error: BaseException, study: Study, name: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..scripts.data.study_report import StudyReport
+from ..scripts.utils.checks import InputError
 from ..scripts.utils.files import write_atomically
 
-__all__ = ["DONE_BEFORE", "FAILED", "FUSED", "TABLE_NAME", "Row", "write_table"]
+__all__ = ["DONE_BEFORE", "FAILED", "FUSED", "TABLE_NAME", "Row", "read_table", "write_table"]
 
 TABLE_NAME = "batch.csv"
 FUSED, DONE_BEFORE, FAILED = "fused", "done before", "failed"
@@ -63,3 +64,29 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
     write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def read_table(path: Path) -> list[Row]:
+    """Read a table that :func:`write_table` wrote.
+
+    Raises:
+        InputError: When nothing is there, or it has other columns or other values.
+    """
+    names = [field.name for field in fields(Row)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != names:
+                raise InputError(f"{path}: expected the columns {', '.join(names)}. Fuse these studies again.")
+            return [_row(line) for line in reader]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected the table of a batch, found nothing there. Has that part ended?") from error
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: expected the table of a batch, got: {error}. Fuse these studies again.") from error
+
+
+def _row(line: dict[str, str]) -> Row:
+    texts = {"name", "status", "error"}
+    return Row(**{key: (value if key in texts else float(value)) if value else None for key, value in line.items()})  # type: ignore[arg-type]

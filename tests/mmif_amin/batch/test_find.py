@@ -26,6 +26,12 @@ def test_folder_of_studies(tmp_path):
     assert found["patient"].source_a == found["patient"].source_b == str(tmp_path / "patient")
 
 
+def test_volumes_of_a_table(tmp_path):
+    (tmp_path / "studies.csv").write_text('source_a,source_b,volume_a,volume_b\nt1,dwi,1,"b=1000,mean"\n')
+    (study,) = find_studies(tmp_path / "studies.csv")
+    assert (study.volume_a, study.volume_b) == ("1", "b=1000,mean")
+
+
 def test_table(tmp_path):
     table = tmp_path / "studies.csv"
     table.write_text("\ufeffsource_a, source_b,name,task\n x/a.nii.gz ,y/b.nii.gz,first,PET-MRI\n,,,\nx/c,x/c,,\n")

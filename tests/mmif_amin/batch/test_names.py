@@ -9,7 +9,7 @@ import pytest
 from mmif_amin.scripts.data.study import Study
 from mmif_amin.scripts.utils.checks import InputError
 
-from mmif_amin.batch.names import hashed_name, public_name, public_reason
+from mmif_amin.batch.names import hashed_name, keep_key, public_name, public_reason
 from tests.model.dicom.dicom_phantoms import write_series
 
 
@@ -71,3 +71,35 @@ def test_a_reason_names_neither_path_nor_study(tmp_path, monkeypatch, relative, 
 def test_the_reason_of_a_program_error_is_its_first_cause():
     reason = public_reason(wrapped(KeyError("image")), Study("a.nii", "b.nii", "x"), "x")
     assert reason == "KeyError: 'image'"
+
+
+def test_the_key_says_which_study_a_pseudonym_stands_for(tmp_path):
+    table, key = tmp_path / "batch.csv", tmp_path / "batch_key.csv"
+    jane, neutral = Study("doe/a", "doe/b", "DOE, JANE"), Study("x/a", "x/b", "case-1")
+    keep_key(table, [(neutral, "case-1")])
+    assert not key.exists()
+    keep_key(table, [(jane, "study-1"), (neutral, "case-1")])
+    keep_key(table, [(Study("roe/a", "roe/b", "ROE"), "study-2")])  # a later run keeps what is there
+    assert key.read_text().splitlines() == [
+        "name,study,source_a,source_b",
+        'study-1,"DOE, JANE",doe/a,doe/b',
+        "study-2,ROE,roe/a,roe/b",
+    ]
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"name,other\n1,2\n", id="another table"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\xfe", id="not text"),
+        pytest.param(b"name,study,source_a,source_b\n1,2\n", id="cut row"),
+    ],
+)
+def test_a_key_that_is_none_is_not_overwritten(tmp_path, content):
+    (tmp_path / "batch_key.csv").write_bytes(content)
+    with pytest.raises(InputError, match="batch_key.csv: expected"):
+        keep_key(tmp_path / "batch.csv", [(Study("a", "b", "DOE"), "study-1")])
+    assert (tmp_path / "batch_key.csv").read_bytes() == content

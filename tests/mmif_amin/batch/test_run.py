@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
 from mmif_amin.scripts.data.study import Study
+from mmif_amin.scripts.inferers import runtimes
 from mmif_amin.scripts.utils.checks import InputError
 
 from mmif_amin.batch import run
@@ -62,6 +64,9 @@ def test_whatever_is_wrong_with_one_study_the_others_are_fused(tmp_path, volume,
     assert rows[2]["name"].startswith("study-")  # whose patient could not be found out
     assert "JANE" not in table.read_text()
     assert set(tasks.values()) == {"PET-MRI"}
+    key = tmp_path / "night" / "batch_key.csv"
+    assert key.read_text().splitlines()[1].startswith(f"{rows[2]['name']},DOE_JANE,")
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 def fails_for(name, function):
@@ -119,13 +124,49 @@ def test_an_output_that_cannot_be_written_is_refused_first(tmp_path, volume, mad
 
 def write_pair(folder, shape):
     """A head of noise in two modalities on one grid."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     x, y, z = (axis / n * 2 - 1 for axis, n in zip(np.mgrid[tuple(map(slice, shape))], shape, strict=True))
     inside = x**2 + y**2 + z**2 < 0.8
     for seed, name in enumerate("ab"):
         values = np.where(inside, np.random.default_rng(seed).random(shape) + 0.5, 0).astype(np.float32)
         nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / f"{name}.nii.gz")
     return Study(str(folder / "a.nii.gz"), str(folder / "b.nii.gz"), folder.name)
+
+
+def test_the_network_is_loaded_once_for_all_studies(tmp_path, monkeypatch):
+    loaded, load_network = [], runtimes.load_network
+
+    def counted(*args, **kwargs):
+        loaded.append(load_network(*args, **kwargs))
+        return loaded[-1]
+
+    monkeypatch.setattr(runtimes, "load_network", counted)
+    studies = [write_pair(tmp_path / name, (32, 32, 6)) for name in ("one", "two", "three")]
+    options = {"register": "none", "precision": "bfloat16"}
+    failed, _ = fuse_studies(studies, tmp_path / "night", "PET-MRI", options)
+    assert (failed, len(loaded)) == (0, 1)
+    alone = tmp_path / "alone"
+    run.fuse_study(replace(studies[2], task="PET-MRI"), alone, options)
+    fused, expected = (
+        nibabel.load(folder / "fused.nii.gz").get_fdata() for folder in (tmp_path / "night" / "three", alone)
+    )
+    assert np.array_equal(fused, expected)
+    report = json.loads((tmp_path / "night" / "three" / "report.json").read_text())
+    assert report["network"] == {"runtime": "torch", "precision": "bfloat16"}
+
+
+def test_another_process_that_was_faster_is_no_failure(tmp_path, volume, monkeypatch):
+    """Review: four processes at once into one folder left a table that said that all had failed."""
+
+    def second(study, output, options):
+        output.mkdir(parents=True)
+        FULL.write(output / "report.json")  # by the first process
+        raise InputError("expected a new or empty folder, there is something")
+
+    monkeypatch.setattr(run, "fuse_study", second)
+    failed, table = fuse_studies([Study(*volume, name="one")], tmp_path / "night", None, {})
+    assert failed == 0
+    assert rows_of(table)[0]["status"] == "done before"
 
 
 def test_each_study_tells_its_own_memory(tmp_path):
