@@ -39,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         command = module.COMMAND
         sub = subparsers.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
         for argument in command.arguments:
-            sub.add_argument(argument.name, metavar=argument.metavar, help=argument.help)
+            sub.add_argument(
+                argument.name, metavar=argument.metavar, help=argument.help, nargs="?" if argument.optional else None
+            )
         add_to_parser(sub, command.options)
         sub.set_defaults(declared=command, run=module.run)
     return parser

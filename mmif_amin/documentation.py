@@ -26,7 +26,7 @@ def command_line_page() -> str:
 
 
 def _section(command: Command) -> str:
-    words = " ".join(argument.metavar for argument in command.arguments)
+    words = " ".join(f"[{arg.metavar}]" if arg.optional else arg.metavar for arg in command.arguments)
     lines = [f"## mmif-amin {command.name} {words}".rstrip(), "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
     lines += [f"- `{argument.metavar}`: {argument.help}" for argument in command.arguments]
     lines += [""] if command.arguments else []

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import BUNDLE
 from .scripts.utils.enums import (
+    BodyRegion,
     ColorMap,
     CTWindow,
     FusionGrid,
@@ -22,7 +23,7 @@ from .scripts.utils.enums import (
     Runtime,
 )
 
-__all__ = ["STUDY_OPTIONS", "Argument", "Command", "Option", "add_to_parser", "overrides_of"]
+__all__ = ["ARCHIVE_OPTIONS", "STUDY_OPTIONS", "Argument", "Command", "Option", "add_to_parser", "overrides_of"]
 
 SAMPLE = str(BUNDLE / "sample_data")
 
@@ -72,11 +73,13 @@ class Argument:
         name: as the program calls it.
         metavar: as the help shows it.
         help: what it is.
+        optional: whether it may be left out. Defaults to False.
     """
 
     name: str
     metavar: str
     help: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,27 @@ VOLUME_OPTIONS = (
         parse=grid,
         pictures=False,
     ),
-    Option("ct-window", "head is -20 to 180 HU", str(CTWindow.HEAD), choices=tuple(CTWindow), pictures=False),
+    Option(
+        "ct-window",
+        "head is -20 to 180 HU; auto goes by the region and the pair",
+        str(CTWindow.AUTO),
+        choices=tuple(CTWindow),
+        pictures=False,
+    ),
+    Option(
+        "region",
+        "part of the body: default CT window, limits of the registration",
+        choices=tuple(BodyRegion),
+        default_text="what DICOM says",
+        pictures=False,
+    ),
+    Option(
+        "accept-registration",
+        "take a registration beyond the limits, and mark every output",
+        False,
+        flag=True,
+        pictures=False,
+    ),
     Option(
         "functional-max",
         "PET, SPECT: value that is white",
@@ -258,6 +281,19 @@ VOLUME_OPTIONS = (
     Option("dicom", "also write DICOM series; A must be DICOM", False, flag=True, pictures=False),
 )
 LOSS_MAP = Option("loss-map", "also map what of each source the fused image does not hold", False, flag=True)
+CARRY = Option(
+    "carry",
+    "RTSTRUCT or DICOM SEG of a source, to be carried to the fusion grid; may be repeated",
+    repeat=True,
+    metavar="FILE",
+    pictures=False,
+)
+SCALE_BAR = Option(
+    "scale-bar",
+    "draw the scale of the colors: beside a color picture; for volumes, in preview.png",
+    False,
+    flag=True,
+)
 GRAY = Option("gray", "luminance only, also where B is a color image", False, flag=True, volumes=False)
 SERIES = (
     Option(
@@ -274,5 +310,38 @@ SERIES = (
         default_text="the series of its modality",
         pictures=False,
     ),
+    Option(
+        "volume-a",
+        "which volume of a 4-D source A: a number, b=1000, echo=2, phase=3, time=1, or mean",
+        metavar="VOLUME",
+        default_text="the only one",
+        pictures=False,
+    ),
+    Option("volume-b", "the same for B", metavar="VOLUME", default_text="the only one", pictures=False),
+)
+TRANSFORM = Option(
+    "transform",
+    "ITK transform file or DICOM Spatial Registration, A to B, instead of a registration",
+    metavar="FILE",
+    pictures=False,
 )
 STUDY_OPTIONS = (TASK, LOSS_MAP, *VOLUME_OPTIONS, WEIGHTS, *NETWORK_OPTIONS)
+ARCHIVE_OPTIONS = (
+    Option(
+        "study",
+        "archive: StudyInstanceUID; two, if the series lie in two studies",
+        repeat=True,
+        metavar="UID",
+        pictures=False,
+    ),
+    Option("to", "archive: where the DICOM of the result goes", metavar="URL", pictures=False),
+    Option(
+        "rules",
+        "archive: series_rules.json, which says what A and B are",
+        metavar="FILE",
+        default_text="the MR, and the CT, PET or SPECT",
+        pictures=False,
+    ),
+    Option("login", "archive: file with token or password", metavar="FILE", default_text="environment", pictures=False),
+    Option("ca", "archive: who signed its certificate, PEM", metavar="FILE", default_text="system", pictures=False),
+)

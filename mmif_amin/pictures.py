@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from .fuser import Fuser
 from .scripts.data.datalist import modalities_of
 from .scripts.data.pictures import read_source, write_image
@@ -44,7 +46,9 @@ class PictureJob:
             raise InputError(f"{self.output}: the output would overwrite a source. Choose another output.")
 
 
-def fuse_picture(fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bool = False) -> list[Path]:
+def fuse_picture(
+    fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bool = False, bar: bool = False
+) -> list[Path]:
     """Fuse one pair of pictures.
 
     Args:
@@ -53,12 +57,15 @@ def fuse_picture(fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bo
         gray: write the luminance only, also where source B is a color picture. Defaults to False.
         loss_map: also write what of each source the fused picture does not hold, as a figure and as JSON. Defaults to
             False.
+        bar: draw the scale of source B's colors beside the fused picture. A picture does not say its values, so the
+            scale is of the luminance, 0 to 1. Defaults to False.
 
     Returns:
         The files that were written.
 
     Raises:
-        InputError: When a picture cannot be read or written, or the two differ in size or are too small.
+        InputError: When a picture cannot be read or written, the two differ in size or are too small, or a bar is asked
+            for and the fused picture has no colors.
     """
     structural, other = modalities_of(job.task)
     a, b = read_source(job.source_a, structural), read_source(job.source_b, other)
@@ -67,11 +74,16 @@ def fuse_picture(fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bo
             f"{job.source_a} and {job.source_b}: expected the same size, got {a.gray.shape[1:]} and "
             f"{b.gray.shape[1:]}. Register and resample them first."
         )
+    if bar and (gray or b.rgb is None):
+        raise InputError(
+            f"{job.source_b}: expected colors for a scale bar, the fused picture has none. Leave out --scale-bar."
+        )
     try:
         fused = fuser.fuse_stack(a.gray, b.gray)
     except ValueError as error:
         raise InputError(f"{job.source_a} and {job.source_b}: {error}") from error
-    write_image(job.output, colorize(fused, b.rgb) if b.rgb is not None and not gray else fused)
+    shown = colorize(fused, b.rgb) if b.rgb is not None and not gray else fused
+    write_image(job.output, _with_bar(shown, b.rgb) if bar and b.rgb is not None else shown)
     if not loss_map:
         return [job.output]
     from .reports.loss_figure import write_loss_figure
@@ -85,7 +97,15 @@ def fuse_picture(fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bo
     return [job.output, figure, facts]
 
 
-def fuse_pictures(fuser: Fuser, jobs: Sequence[PictureJob], gray: bool = False, loss_map: bool = False) -> int:
+def _with_bar(shown: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    from .reports.scale_bar import SMALLEST, colors_of_picture, scale_bar, with_scale_bar
+
+    return with_scale_bar(shown, scale_bar(colors_of_picture(rgb), 0, 1, "luminance", max(shown.shape[1], SMALLEST)))
+
+
+def fuse_pictures(
+    fuser: Fuser, jobs: Sequence[PictureJob], gray: bool = False, loss_map: bool = False, bar: bool = False
+) -> int:
     """Fuse many pairs with a progress bar; a bad one is named on standard error and the others go on.
 
     Args:
@@ -93,6 +113,7 @@ def fuse_pictures(fuser: Fuser, jobs: Sequence[PictureJob], gray: bool = False, 
         jobs: the pairs.
         gray: see :func:`fuse_picture`.
         loss_map: see :func:`fuse_picture`.
+        bar: see :func:`fuse_picture`.
 
     Returns:
         How many failed.
@@ -102,7 +123,7 @@ def fuse_pictures(fuser: Fuser, jobs: Sequence[PictureJob], gray: bool = False, 
     failed = 0
     for job in tqdm(jobs, desc="fusing", unit="pair"):
         try:
-            fuse_picture(fuser, job, gray, loss_map)
+            fuse_picture(fuser, job, gray, loss_map, bar)
         except InputError as error:
             failed += 1
             tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)

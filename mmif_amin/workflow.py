@@ -15,7 +15,7 @@ from monai.bundle import ConfigWorkflow
 from . import BUNDLE
 from .scripts.utils.checks import InputError
 
-__all__ = ["run_config"]
+__all__ = ["make_component", "run_config"]
 
 MODEL = "scripts."  # how configs begin the names of the model's components
 GIVEN = "given"  # name of the overrides in expressions of the config
@@ -35,14 +35,33 @@ def run_config(files: Sequence[Path], run_id: str, overrides: Mapping[str, Any])
     Raises:
         InputError: When a file is missing or a key is not in the config.
     """
+    workflow = _workflow(files, run_id, overrides)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def make_component(files: Sequence[Path], key: str, overrides: Mapping[str, Any]) -> Any:
+    """Make what a config has under one key, such as ``"network"``, without running the config.
+
+    Args:
+        files: configs, merged in this order.
+        key: of the config.
+        overrides: as for :func:`run_config`.
+
+    Raises:
+        InputError: When a file is missing, a key is not in the config, or the component cannot use its arguments.
+    """
+    return _workflow(files, key, overrides).parser.get_parsed_content(key)
+
+
+def _workflow(files: Sequence[Path], run_id: str, overrides: Mapping[str, Any]) -> _ModelWorkflow:
+    """The workflow of these configs; InputError where a file is missing or a key is not in them."""
     for path in files:
         if not path.is_file():
             raise InputError(f"{path}: expected a config file, found nothing there.")
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)  # else it says where its logging config is
-    workflow = _ModelWorkflow([str(path) for path in files], run_id, overrides)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    return _ModelWorkflow([str(path) for path in files], run_id, overrides)
 
 
 class _ModelWorkflow(ConfigWorkflow):

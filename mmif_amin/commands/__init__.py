@@ -10,7 +10,22 @@ from types import ModuleType
 
 __all__ = ["NAMES", "all_commands"]
 
-NAMES = ("fuse", "batch", "view", "train", "evaluate", "benchmark", "ablation", "export", "demo", "info")
+NAMES = (
+    "fuse",
+    "list",
+    "batch",
+    "listen",
+    "queue",
+    "view",
+    "train",
+    "evaluate",
+    "benchmark",
+    "ablation",
+    "export",
+    "scale",
+    "demo",
+    "info",
+)
 
 
 def all_commands() -> list[ModuleType]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..exit_codes import SOME_FAILED
+from ..memory import quick_imports
 from ..options import LOSS_MAP, NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS, overrides_of
 
 if TYPE_CHECKING:
     from ..scripts.data.study import Study
 
-__all__ = ["fuse_many_studies", "study_overrides"]
+__all__ = ["fuse_many_studies", "headers_bar", "study_overrides"]
 
 
 def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
@@ -39,10 +41,29 @@ def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
     return {**overrides, "device": torch.device(device), "runtime": str(runtime)}
 
 
-def fuse_many_studies(studies: Sequence[Study], args: argparse.Namespace) -> int:
-    """Fuse studies into folders of their names, and say how many failed."""
-    from ..batch.run import fuse_studies
+def headers_bar(files: list[Path]) -> Iterable[Path]:
+    """Progress of reading headers, shown where it takes longer than a moment."""
+    from tqdm import tqdm
 
-    failed, report = fuse_studies(studies, args.output, args.task, study_overrides(args))
-    print(f"{len(studies) - failed} of {len(studies)} studies fused into {args.output}; report: {report}")
+    return tqdm(files, desc="headers", unit="file", delay=1, leave=False)
+
+
+def fuse_many_studies(studies: Sequence[Study], args: argparse.Namespace, output: Path, **settings: Any) -> int:
+    """Fuse studies into folders of their names, and say how many failed.
+
+    Args:
+        studies: the studies.
+        args: parsed arguments with ``STUDY_OPTIONS``.
+        output: folder for the results.
+        **settings: further arguments of ``fuse_studies``.
+    """
+    with quick_imports():
+        from ..batch.run import fuse_studies
+
+    return told(len(studies), output, *fuse_studies(studies, output, args.task, study_overrides(args), **settings))
+
+
+def told(count: int, output: Path, failed: int, table: Path) -> int:
+    """Say how many of ``count`` studies failed; returns the exit code."""
+    print(f"{count - failed} of {count} studies fused into {output}; report: {table}")
     return SOME_FAILED if failed else 0

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..exit_codes import SOME_FAILED
-from ..options import GRAY, OUTPUT, SERIES, STUDY_OPTIONS, Argument, Command
+from ..memory import quick_imports
+from ..options import (
+    ARCHIVE_OPTIONS,
+    CARRY,
+    GRAY,
+    OUTPUT,
+    REGISTER,
+    SCALE_BAR,
+    SERIES,
+    STUDY_OPTIONS,
+    TRANSFORM,
+    Argument,
+    Command,
+)
 from ..scripts.utils.checks import InputError
-from ._studies import fuse_many_studies, study_overrides
+from ..scripts.utils.enums import RegistrationKind
+from ._studies import fuse_many_studies, headers_bar, study_overrides
+
+if TYPE_CHECKING:
+    from ..carry.writer import CarryWriter
+    from ..scripts.data.study import FoundStudy
+    from ..scripts.handlers.study_writer import FurtherWriter
 
 __all__ = ["COMMAND", "run"]
 
@@ -16,18 +36,31 @@ COMMAND = Command(
     "fuse",
     "fuse two images, volumes or folders of images",
     (
-        Argument("source_a", "A", "structural image (MRI): picture, NIfTI, DICOM folder; or a folder of them"),
-        Argument("source_b", "B", "CT, PET or SPECT; or a folder with the same names"),
+        Argument("source_a", "A", "structural image (MRI): picture, NIfTI, DICOM folder; a folder of them; an archive"),
+        Argument(
+            "source_b", "B", "CT, PET or SPECT; or a folder with the same names; not for an archive", optional=True
+        ),
     ),
-    (OUTPUT, GRAY, *STUDY_OPTIONS, *SERIES),
+    (OUTPUT, GRAY, *STUDY_OPTIONS, *SERIES, TRANSFORM, CARRY, SCALE_BAR, *ARCHIVE_OPTIONS),
 )
+_OF_ONE_STUDY = tuple(option.attribute for option in (*SERIES, TRANSFORM, CARRY, SCALE_BAR))
 DEFAULT_TASK = "CT-MRI"  # of pictures; it decides only how 16-bit pictures are scaled
 
 
 def run(args: argparse.Namespace) -> int:
     """Find out what is to be fused, and fuse it."""
+    from ..archive.addresses import is_address
     from ..scripts.data.study import is_volume
 
+    if is_address(args.source_a):
+        return _fuse_from_archive(args)
+    for option in ARCHIVE_OPTIONS:
+        if option.attribute in args.given:
+            raise InputError(f"--{option.name}: is for studies of an archive, dicomweb://HOST:PORT/PATH. Leave it out.")
+    if args.source_b is None:
+        raise InputError(
+            "Expected two sources, got one. Name B, or an archive as A, such as dicomweb://HOST:PORT/PATH."
+        )
     source_a, source_b = Path(args.source_a), Path(args.source_b)
     for source in (source_a, source_b):
         if not source.exists():
@@ -43,12 +76,72 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fuse_study(args: argparse.Namespace) -> int:
-    from ..scripts.data.study import Study
-    from ..studies import fuse_study
+    from ..scripts.data.study import Study, find_study
+    from ..study_output import check_study_output
 
     _refuse_given(args, "volumes", "pictures; volumes are written in gray and, with PET or SPECT, in color too")
-    study = Study(args.source_a, args.source_b, task=args.task, series_a=args.series_a, series_b=args.series_b)
-    for line in fuse_study(study, args.output, study_overrides(args)):
+    chosen = {option.attribute: getattr(args, option.attribute) for option in SERIES}
+    study = Study(args.source_a, args.source_b, task=args.task, same_patient=args.same_patient, **chosen)
+    found = find_study(study, headers_bar)  # what headers decide is said before torch and MONAI are imported
+    carry = _carry_writer(args, found)
+    transform = _transform(args)
+    check_study_output(study, args.output, args.dicom, args.loss_map or args.scale_bar or carry is not None)
+    with quick_imports():
+        from ..reports.preview import PreviewWriter
+        from ..studies import fuse_study
+
+    further: list[FurtherWriter] = [*([PreviewWriter()] if args.scale_bar else []), *([carry] if carry else [])]
+    for line in fuse_study(study, args.output, {**study_overrides(args), "transform": transform}, found, further):
+        print(line)
+    for note in carry.notes if carry else ():
+        print(f"carried: {note}")
+    return 0
+
+
+def _transform(args: argparse.Namespace) -> str | None:
+    """The transform file; one that cannot be used is refused here, before the long work."""
+    if args.transform is None:
+        return None
+    from ..scripts.transforms.registration.transform_file import check_transform_file
+
+    if args.register != REGISTER.default:
+        raise InputError(f"--transform: takes the place of a registration, got --register {args.register}. Drop one.")
+    return str(check_transform_file(args.transform).resolve())
+
+
+def _carry_writer(args: argparse.Namespace, found: FoundStudy) -> CarryWriter | None:
+    """What carries structures along; files that cannot be used are refused here, before the long work."""
+    if not args.carry:
+        return None
+    if args.register == RegistrationKind.DEFORMABLE:
+        raise InputError("--carry: contours follow no deformation, got --register deformable. Drop one.")
+    from ..carry.writer import CarryWriter
+
+    carry = CarryWriter(args.carry, args.dicom)
+    carry.check(found, args.transform is not None or args.register in tuple(RegistrationKind))
+    return carry
+
+
+def _fuse_from_archive(args: argparse.Namespace) -> int:
+    from ..archive.addresses import parse_address
+    from ..archive.archives import open_archive
+    from ..archive.dicomweb import WebArchive
+    from ..archive.remote import check_output, fuse_from_archive, narrowed_rules
+    from ..archive.rules import SHIPPED_RULES, read_rules
+    from ..archive.tls import TlsFiles
+
+    on_disk = (CARRY.attribute, SCALE_BAR.attribute, TRANSFORM.attribute)
+    _refuse_given(args, "volumes", "pictures, or for a study on disk", further=on_disk)
+    if args.source_b is not None or not args.study:
+        raise InputError("An archive: expected --study UID and no B. Name a second study with --study once more.")
+    check_output(Path(args.output))
+    tls = TlsFiles(ca=args.ca or "")
+    source = open_archive(parse_address(args.source_a), args.login, tls)
+    if not isinstance(source, WebArchive):
+        raise InputError(f"{args.source_a}: expected dicomweb[s]://HOST:PORT/PATH to read from; or see `listen`.")
+    destination = open_archive(parse_address(args.to), args.login, tls) if args.to else None
+    rules = narrowed_rules(read_rules(args.rules or SHIPPED_RULES), args.task, args.series_a, args.series_b)
+    for line in fuse_from_archive(source, args.study, rules, Path(args.output), study_overrides(args), destination):
         print(line)
     return 0
 
@@ -64,7 +157,7 @@ def _fuse_pair(args: argparse.Namespace) -> int:
     _refuse_given(args, "pictures", "volumes")
     job = PictureJob(Path(args.source_a), Path(args.source_b), Path(args.output), task)
     job.check_output()
-    for path in fuse_picture(_fuser(args), job, args.gray, args.loss_map):
+    for path in fuse_picture(_fuser(args), job, args.gray, args.loss_map, args.scale_bar):
         print(path)
     return 0
 
@@ -79,9 +172,9 @@ def _fuse_folders(args: argparse.Namespace) -> int:
         raise InputError(f"{output}: expected a folder for the fused images of two folders, found a file.")
     pairs = folder_pairs(args.source_a, args.source_b, task)
     if all(is_volume(pair["source_b"]) for pair in pairs):
-        _refuse_given(args, "volumes", "pictures, or for one study", further=("series_a", "series_b"))
+        _refuse_given(args, "volumes", "pictures, or for one study", further=_OF_ONE_STUDY)
         studies = [Study(pair["source_a"], pair["source_b"], pair["name"]) for pair in pairs]
-        return fuse_many_studies(studies, args)
+        return fuse_many_studies(studies, args, output)
     _refuse_given(args, "pictures", "volumes")
     jobs = [
         PictureJob(Path(pair["source_a"]), Path(pair["source_b"]), output / f"{pair['name']}.png", task)
@@ -89,7 +182,7 @@ def _fuse_folders(args: argparse.Namespace) -> int:
     ]
     for job in jobs:
         job.check_output()
-    failed = fuse_pictures(_fuser(args), jobs, args.gray, args.loss_map)
+    failed = fuse_pictures(_fuser(args), jobs, args.gray, args.loss_map, args.scale_bar)
     print(f"{len(jobs) - failed} fused into {output}, {failed} failed")
     return SOME_FAILED if failed else 0
 

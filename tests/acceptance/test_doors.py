@@ -17,6 +17,8 @@ import pytest
 
 from tests.acceptance.test_configs import SMALL
 from tests.conftest import BUNDLE, ROOT, make_pair, write_gray
+from tests.mmif_amin.archive.listener import settings_file
+from tests.mmif_amin.archive.orthanc import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -57,17 +59,23 @@ def world(tmp_path):
     return tmp_path
 
 
-def run(world: Path, words: list, cwd: Path, installed: bool = True) -> subprocess.CompletedProcess:
-    """Run Python with these words and the recorder."""
-    environment = {
+def environment(world: Path, installed: bool = True) -> dict[str, str]:
+    """Environment with the recorder."""
+    return {
         **os.environ,
         "PYTHONPATH": str(world / "site"),
         "DOORS": str(world / "doors"),
         "FILES_OF": os.pathsep.join((f"{BUNDLE}{os.sep}", f"{ROOT / 'mmif_amin'}{os.sep}")),
         **({} if installed else {"NOT_INSTALLED": "1"}),
     }
+
+
+def run(world: Path, words: list, cwd: Path, installed: bool = True) -> subprocess.CompletedProcess:
+    """Run Python with these words and the recorder."""
     command = [sys.executable, *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment(world, installed), capture_output=True, text=True, check=False
+    )
 
 
 def check(world: Path, loaded: str, shared_names: bool = False) -> None:
@@ -114,6 +122,26 @@ def studies(world: Path) -> Path:
     return table
 
 
+def queue_of_a_node(world: Path) -> Path:
+    from mmif_amin.archive.queue import StudyQueue
+
+    StudyQueue(world).close()
+    return world
+
+
+def dicom_folder(world: Path) -> Path:
+    from tests.model.dicom.dicom_phantoms import write_series
+
+    write_series(world / "dicom", (16, 12, 4))
+    return world / "dicom"
+
+
+def measured(world: Path) -> Path:
+    figures = world / "measured.json"
+    figures.write_text('{"seconds": 36, "memory_gb": 2, "read_mb": 10, "written_mb": 50}')
+    return figures
+
+
 OVERRIDES = [word for key, value in SMALL.items() for word in (f"--{key}", str(value))]
 COMMANDS = [
     pytest.param(lambda w: ["fuse", *pictures(w), "-o", w / "f.png"], "mmif_amin.pictures", id="fuse pictures"),
@@ -143,6 +171,9 @@ COMMANDS = [
     pytest.param(lambda w: ["export", "--output", w / "x"], "mmif_amin.export", id="export"),
     pytest.param(lambda w: ["demo", "--output", w / "d", "--epochs", 1], "mmif_amin.commands.demo", id="demo"),
     pytest.param(lambda w: ["info"], "mmif_amin.commands.info", id="info"),
+    pytest.param(lambda w: ["list", dicom_folder(w)], "mmif_amin.listing", id="list"),
+    pytest.param(lambda w: ["scale", "--measured", measured(w)], "mmif_amin.scale", id="scale"),
+    pytest.param(lambda w: ["queue", queue_of_a_node(w)], "mmif_amin.archive.queue", id="queue"),
 ]
 
 
@@ -151,6 +182,16 @@ def test_each_command(world, words, loaded):
     result = run(world, ["-m", "mmif_amin", *words(world)], world / "elsewhere")
     assert result.returncode == 0, result.stderr
     check(world, loaded)
+
+
+def test_listen(world):
+    """It works until it is told to end; its process that fuses is looked at too."""
+    words = ["-m", "mmif_amin", "listen", "--config", str(settings_file(world)), "--port", str(free_port())]
+    node = subprocess.Popen([sys.executable, *words], env=environment(world), stderr=subprocess.PIPE, text=True)
+    heard = next((line for line in node.stderr if " listening " in line), "")
+    node.terminate()
+    assert node.wait(60) == 0, heard
+    check(world, "mmif_amin.archive.service")
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["installed", "not installed"])

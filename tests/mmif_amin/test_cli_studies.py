@@ -16,7 +16,7 @@ from scripts.utils.intensity import normalize_intensity
 
 from mmif_amin.cli import main
 from mmif_amin.fuser import load
-from tests.conftest import BUNDLE, SHARED
+from tests.conftest import BUNDLE, ROOT, SHARED
 from tests.model.dicom.dicom_phantoms import write_series
 
 SAMPLE = BUNDLE / "sample_data"
@@ -177,7 +177,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, patient, capsys, fla
         pytest.param(["--grid", "-2"], "expected a positive number, got -2", id="grid size"),
         pytest.param(["--register", "elastic"], "'elastic' (choose from", id="registration"),
         pytest.param(["--colormap", "jet"], "'jet' (choose from", id="colormap"),
-        pytest.param(["--ct-window", "lung"], "'lung' (choose from", id="window"),
+        pytest.param(["--ct-window", "liver"], "'liver' (choose from", id="window"),
         pytest.param(["--functional-max", "nan"], "expected a positive number", id="maximum"),
     ],
 )
@@ -308,3 +308,10 @@ def test_real_pair_with_its_frames(tmp_path):
         assert np.allclose(one.PixelSpacing, other.PixelSpacing, atol=1e-3)
         assert one.FrameOfReferenceUID == other.FrameOfReferenceUID
         assert one.SOPInstanceUID != other.SOPInstanceUID
+
+
+def test_what_headers_decide_is_said_before_torch_is_imported(tmp_path, patient):
+    words = ["fuse", str(patient[0]), str(patient[0]), "--series-b", "99", "-o", str(tmp_path / "out")]
+    code = f"import sys; from mmif_amin.cli import main; print(main({words}), {{'torch', 'monai'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "2 set()\n", result.stderr

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
+from mmif_amin.memory import quick_imports
 from tests.conftest import ROOT
 
 CODE = """
@@ -39,3 +42,22 @@ def test_freed_memory_is_kept():
 
 def test_what_the_user_set_is_left_alone():
     assert run("keep_freed_memory()", MALLOC_ARENA_MAX="2")[0] == "False"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_collector_rests_only_while_packages_are_imported(monkeypatch, fails):
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.delitem(sys.modules, "monai", raising=False)
+    with nullcontext() if not fails else pytest.raises(ImportError), quick_imports():
+        assert not gc.isenabled()
+        if fails:
+            raise ImportError
+    assert gc.isenabled()
+    assert frozen == [True] * (not fails)
+
+
+def test_the_collector_works_on_where_monai_is_there_already(monkeypatch):
+    monkeypatch.setitem(sys.modules, "monai", sys)
+    with quick_imports():
+        assert gc.isenabled()
