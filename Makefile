@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# As many tests at once as JOBS says, each with one thread: more threads than cores are ruinous.
+# As many tests at once as JOBS says, one more than two cores because tests also wait for programs; each has one thread,
+# because many more threads than cores are ruinous.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench bench-registration lock release clean

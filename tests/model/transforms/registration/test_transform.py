@@ -9,6 +9,7 @@ from monai.transforms import Compose
 from scipy import ndimage
 from scripts.data.volume import Volume
 from scripts.transforms.registration.plausibility import REGION_LIMITS, Limits
+from scripts.transforms.registration.settings import SearchSettings
 from scripts.transforms.registration.transform import RegisterToMatch, RegisterToMatchd
 from scripts.utils.checks import InputError
 
@@ -223,7 +224,9 @@ def test_missing_keys():
 )
 def test_refused(moving, start, message):
     with pytest.raises(InputError, match=message):
-        RegisterToMatch(start=start).estimate(moving(), volume(head("mr")))
+        RegisterToMatch(start=start, search=SearchSettings(elastix_iterations=60)).estimate(
+            moving(), volume(head("mr"))
+        )
 
 
 def test_figures_by_name():
