@@ -24,6 +24,7 @@ __all__ = [
     "GridReport",
     "LossReport",
     "NetworkReport",
+    "RefinementReport",
     "RegistrationReport",
     "SourceReport",
     "SourcesReport",
@@ -50,6 +51,31 @@ class NetworkReport:
 
     runtime: Runtime
     precision: Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementReport:
+    """What the refinement after the network did.
+
+    Args:
+        steps: of each image.
+        images: how many were refined: slices that show something, and tiles of large ones.
+        loss_before: mean loss of the network's images.
+        loss_after: mean loss of the refined ones.
+        seconds: how long it took.
+    """
+
+    steps: int
+    images: int
+    loss_before: float
+    loss_after: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"refined with {self.steps} steps: loss {self.loss_before:.4f} to {self.loss_after:.4f}, "
+            f"{self.seconds:.1f} s"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +227,7 @@ class StudyReport:
     Args:
         version: of the model that fused the study.
         network: how the network ran.
+        refinement: what came after the network. Defaults to None: nothing.
         settings: option of the fusion to its value, as text; empty in reports of schema 1.
         task: modalities of B and A, such as ``"PET-MRI"``.
         grid: voxel grid of the fused volume.
@@ -223,6 +250,7 @@ class StudyReport:
     notice: str = NOTICE
     version: str
     network: NetworkReport
+    refinement: RefinementReport | None = None
     settings: dict[str, str]
     task: str
     grid: GridReport

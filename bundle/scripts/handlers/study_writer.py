@@ -28,6 +28,7 @@ from ..data.study_report import (
 )
 from ..dicom.write import write_dicom_series
 from ..dicom.write_source import write_source_series
+from ..inferers.refinement import Refinement
 from ..inferers.runtimes import OnnxNetwork
 from ..inferers.slices import best_axis
 from ..metrics.loss_map import loss_maps
@@ -140,6 +141,7 @@ class StudyWriter:
         return StudyReport(
             version=bundle_metadata()["version"],
             network=_network(engine.network),  # type: ignore[attr-defined]
+            refinement=refinement.report() if (refinement := _refinement(engine)) else None,
             settings=self.settings,
             task=study[SourceKeys.TASK],
             grid=GridReport(
@@ -165,6 +167,11 @@ def _network(network: torch.nn.Module) -> NetworkReport:
     runtime = next(runtime for kind, runtime in kinds if isinstance(network, kind))
     reduced = any(parameter.dtype == torch.bfloat16 for parameter in network.parameters())
     return NetworkReport(runtime=runtime, precision=Precision.BFLOAT16 if reduced else Precision.FLOAT32)
+
+
+def _refinement(engine: Engine) -> Refinement | None:
+    """What refined the images of an evaluator's inferer, if anything did."""
+    return getattr(getattr(engine, "inferer", None), "refinement", None)
 
 
 def _source(study: Mapping[str, Any], key: str) -> SourceReport:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +13,15 @@ from ..utils.checks import InputError
 from .contract import LARGEST_WHOLE_SIDE, SMALLEST_SIDE
 from .tiles import OVERLAP, fuse_in_tiles
 
+if TYPE_CHECKING:
+    from .refinement import Refinement
+
 __all__ = ["SliceFusionInferer", "best_axis"]
 
 PIXELS_AT_ONCE = 4 * 256 * 256
 ANISOTROPIC = 1.25  # a slice spacing above this many times the pixel spacing decides the axis
+
+Network = Callable[[torch.Tensor], torch.Tensor]  # (B, 2, H, W) to (B, 1, H, W)
 
 
 def best_axis(shape: Iterable[int], affine: np.ndarray) -> int:
@@ -50,7 +57,8 @@ class SliceFusionInferer:
     """Fuses volumes with a 2-D network, slice by slice, and images at once; an inferer for MONAI's engines.
 
     Slices that are black in both sources are left out: the network's law makes them black. Slices above ``patch_size``
-    are fused in overlapping tiles; see :func:`~scripts.inferers.tiles.fuse_in_tiles`.
+    are fused in overlapping tiles; see :func:`~scripts.inferers.tiles.fuse_in_tiles`. Each slice, or tile, can be
+    refined after the network; before a volume, a line then says about how long that will take.
 
     Args:
         axes: ``"best"`` cuts across one axis; ``"all"`` across all three and takes the mean, which is smoother from
@@ -58,6 +66,7 @@ class SliceFusionInferer:
         patch_size: largest slice that is fused whole, pixels a side. Defaults to 768.
         overlap: of neighboring tiles, fraction of their side. Defaults to 0.25.
         progress: show a bar with the time left. Defaults to False.
+        refinement: refines what the network made. Defaults to None: nothing does.
 
     Shape:
         (B, 2, X, Y, Z) or (B, 2, H, W) in [0, 1]; returns (B, 1, ...) in [0, 1].
@@ -68,7 +77,12 @@ class SliceFusionInferer:
     """
 
     def __init__(
-        self, axes: str = "best", patch_size: int = LARGEST_WHOLE_SIDE, overlap: float = OVERLAP, progress: bool = False
+        self,
+        axes: str = "best",
+        patch_size: int = LARGEST_WHOLE_SIDE,
+        overlap: float = OVERLAP,
+        progress: bool = False,
+        refinement: Refinement | None = None,
     ) -> None:
         if axes not in ("best", "all"):
             raise ValueError(f"`axes` must be 'best' or 'all', got '{axes}'.")
@@ -76,22 +90,26 @@ class SliceFusionInferer:
         self.patch_size = patch_size
         self.overlap = overlap
         self.progress = progress
+        self.refinement = refinement if refinement is not None and refinement.steps > 0 else None
 
-    def __call__(
-        self, inputs: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], *args: object, **kwargs: object
-    ) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Network, *args: object, **kwargs: object) -> torch.Tensor:
         """Fuse a batch."""
         if inputs.ndim not in (4, 5) or inputs.shape[1] != 2:
             raise ValueError(f"`inputs` must have shape (B, 2, H, W) or (B, 2, X, Y, Z), got {tuple(inputs.shape)}.")
         image = inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
+        if self.refinement:
+            self.refinement.restart()
         if inputs.ndim == 4:
-            return fuse_in_tiles(image, network, self.patch_size, self.overlap)
+            return fuse_in_tiles(image, self._refined(network), self.patch_size, self.overlap)
         affine = getattr(inputs, "affine", torch.eye(4)).reshape(-1, 4, 4)[0].numpy()
         return torch.stack([self.fuse_slices(volume, network, affine) for volume in image])
 
-    def fuse_slices(
-        self, volume: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], affine: np.ndarray
-    ) -> torch.Tensor:
+    def _refined(self, network: Network) -> Network:
+        """The network with what refines its images."""
+        refinement = self.refinement
+        return network if refinement is None else lambda image: refinement(network(image), image)
+
+    def fuse_slices(self, volume: torch.Tensor, network: Network, affine: np.ndarray) -> torch.Tensor:
         """Fuse the slices of one volume.
 
         Args:
@@ -106,21 +124,41 @@ class SliceFusionInferer:
 
         shape = volume.shape[1:]
         best = best_axis(shape, affine)
-        axes = range(3) if self.axes == "all" else [best]
+        axes = list(range(3)) if self.axes == "all" else [best]
         axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= SMALLEST_SIDE]
+        if self.refinement and self.progress:
+            tqdm.write(self._cost(self.refinement, volume, network, axes), file=sys.stderr)
+        refined = self._refined(network)
         result = torch.zeros((1, *shape), dtype=torch.float32, device=volume.device)
         with tqdm(
             total=sum(shape[axis] for axis in axes), desc="fusing", unit="slice", disable=not self.progress
         ) as bar:
             for axis in axes:
                 planes, out = volume.movedim(axis + 1, 0), result.movedim(axis + 1, 0)
-                count = max(1, PIXELS_AT_ONCE // planes[0, 0].numel())
+                count = 1 if self.refinement else max(1, PIXELS_AT_ONCE // planes[0, 0].numel())
                 for start in range(0, len(planes), count):
                     part = planes[start : start + count]
                     shown = part.flatten(1).amax(1) > 0
                     if bool(shown.any()):
-                        fused = fuse_in_tiles(part[shown].contiguous(), network, self.patch_size, self.overlap)
+                        fused = fuse_in_tiles(part[shown].contiguous(), refined, self.patch_size, self.overlap)
                         index = torch.arange(start, start + len(part), device=volume.device)[shown]
                         out[index] += fused.float() / len(axes)
                     bar.update(len(part))
         return result
+
+    def _cost(self, refinement: Refinement, volume: torch.Tensor, network: Network, axes: list[int]) -> str:
+        """What the refinement of a volume will take, measured on its first slice that shows something."""
+        slices, pixels, pair = 0, 0, None
+        for axis in axes:
+            planes = volume.movedim(axis + 1, 0)
+            shown = planes.flatten(1).amax(1).nonzero()[:, 0].tolist()
+            slices, pixels = slices + len(shown), pixels + len(shown) * planes[0, 0].numel()
+            if pair is None and shown:
+                pair = planes[shown[0]][None, :, : self.patch_size, : self.patch_size].contiguous()
+        seconds = 0.0 if pair is None else pixels * refinement.seconds_per_pixel(network(pair), pair)
+        return f"refining {slices} slices with {refinement.steps} steps each will take about {_duration(seconds)}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -27,6 +27,7 @@ def box_kernel(size: int) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for later calls, which may want gradients
 def _band_matrix(
     kernel: tuple[float, ...], length: int, stride: int, dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:

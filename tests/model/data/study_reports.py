@@ -11,6 +11,7 @@ from scripts.data.study_report import (
     GridReport,
     LossReport,
     NetworkReport,
+    RefinementReport,
     RegistrationReport,
     SourceReport,
     SourcesReport,
@@ -23,6 +24,7 @@ IDENTITY = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0
 FULL = StudyReport(
     version="0.5.0",
     network=NetworkReport(runtime=Runtime.ONNX, precision=Precision.FLOAT32),
+    refinement=RefinementReport(steps=20, images=18, loss_before=0.75, loss_after=0.625, seconds=12.5),
     settings={"grid": "finest", "functional_max": "default"},
     task="PET-MRI",
     grid=GridReport(shape=(28, 32, 20), spacing=(1.2, 0.9, 3.0), affine=IDENTITY),
@@ -73,6 +75,7 @@ BARE = replace(
     alignment=None,
     metrics={},
     loss=None,
+    refinement=None,
 )
 
 # As version 0.4.0 wrote it for the embedded sample (fuse t1.nii.gz pet.nii.gz --task PET-MRI --loss-map).

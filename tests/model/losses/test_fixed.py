@@ -22,3 +22,22 @@ def test_finite_on_constant_images(level):
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(fused.grad).all()
+
+
+def test_anchors_are_the_weights_of_terms():
+    """With all other weights next to nothing the loss is that term."""
+    image = make_pair((64, 72))
+    fused = image.amax(1, keepdim=True)
+    alone = FixedFusionLoss(["edges"])(fused, image)
+    assert FixedFusionLoss(anchors={"edges": 1e9})(fused, image).item() == pytest.approx(alone.item(), rel=1e-5)
+    weights = FixedFusionLoss(["edges", "local"], anchors={"local": 42.0}).propose(image).terms
+    assert weights.tolist() == [pytest.approx([14 / 56, 42 / 56])]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "message"),
+    [({"edges": 0}, "must be positive weights, got 0.0 for 'edges'"), ({"edge": 1}, "edges")],
+)
+def test_bad_anchors(anchors, message):
+    with pytest.raises(ValueError, match=message):
+        FixedFusionLoss(anchors=anchors)

@@ -45,3 +45,13 @@ def test_twice_differentiable(stride):
 def test_kernels_are_symmetric_and_sum_to_one(kernel):
     assert sum(kernel) == pytest.approx(1, abs=1e-12)
     assert kernel == pytest.approx(kernel[::-1], abs=1e-15)
+
+
+def test_gradients_after_a_first_use_in_inference_mode():
+    """The kernel's matrix is kept; one that was made in inference mode could not take part in a backward pass."""
+    kernel = gaussian_kernel(5, 1.2345)
+    with torch.inference_mode():
+        filter_valid(torch.rand(1, 1, 9, 9), kernel)
+    image = torch.rand(1, 1, 9, 9, requires_grad=True)
+    filter_valid(image, kernel).sum().backward()
+    assert image.grad.sum() == pytest.approx(25.0)

@@ -13,11 +13,10 @@ from torch import nn
 
 from ..blocks.mcfem import MCFEM
 from ..blocks.store import FeatureExtractors
+from ..layers.fusion_law import corrected, disagreement
 from ..utils import channels_last, check_spatial_dims, start_at_zero
 
 __all__ = ["MMIFAMIN"]
-
-ROOM = 1e-4  # keeps the quotients finite at black and at white
 
 
 class MMIFAMIN(nn.Module):
@@ -106,7 +105,6 @@ class MMIFAMIN(nn.Module):
             )
         self.spatial_dims = spatial_dims
         self.tau = tau
-        self.room = ROOM
         extractor, options = FeatureExtractors[feature_extractor], {}
         if reversible:
             if not has_option(extractor, "reversible"):
@@ -154,17 +152,6 @@ class MMIFAMIN(nn.Module):
             image = image.narrow(axis, 0, like.shape[axis])
         return image
 
-    def _local_mean(self, image: torch.Tensor) -> torch.Tensor:
-        """Mean over 7 pixels along one axis after the other, which is the mean over the window and cheaper."""
-        for axis in range(self.spatial_dims):
-            size, padding = [1] * self.spatial_dims, [0] * self.spatial_dims
-            size[axis], padding[axis] = 7, 3
-            if self.spatial_dims == 2:
-                image = nn.functional.avg_pool2d(image, size, 1, padding, count_include_pad=False)
-            else:
-                image = nn.functional.avg_pool3d(image, size, 1, padding, count_include_pad=False)
-        return image
-
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Fuse both channels of ``image``."""
         padded = self._pad(image)
@@ -181,9 +168,4 @@ class MMIFAMIN(nn.Module):
 
         source_a, source_b = image[:, :1], image[:, 1:]
         larger, smaller = torch.maximum(source_a, source_b), torch.minimum(source_a, source_b)
-        difference = self._local_mean(larger - smaller)
-        delta = difference / (difference + self.tau) * (larger * v + smaller * u)
-        room = 1.0 - larger
-        up = room * (1.0 - torch.exp(-delta.clamp_min(0.0) / (room + self.room)))
-        down = larger * (1.0 - torch.exp(delta.clamp_max(0.0) / (larger + self.room)))
-        return larger + up - down
+        return corrected(larger, disagreement(image, self.tau) * (larger * v + smaller * u))
