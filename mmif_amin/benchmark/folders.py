@@ -10,14 +10,14 @@ import torch
 from tqdm import tqdm
 
 from ..scripts.data.datalist import fusion_datalist, tasks_of
-from ..scripts.data.pictures import read_source
+from ..scripts.data.pictures import Source, read_source
 from ..scripts.metrics.suite import FusionMetricSuite, write_means, write_rows
 from ..scripts.transforms.pairs import LoadSourced
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import SourceKeys
 from ..scripts.utils.files import IMAGE_SUFFIXES
 
-__all__ = ["evaluate_fused", "find_fused", "fused_file", "read_fused"]
+__all__ = ["evaluate_fused", "find_fused", "fused_file", "read_fused", "read_fused_source"]
 
 
 def fused_file(folder: str | os.PathLike, item: dict) -> Path:
@@ -52,17 +52,26 @@ def find_fused(folder: str | os.PathLike, item: dict) -> Path:
     )
 
 
+def read_fused_source(folder: str | os.PathLike, item: dict, size: Sequence[int]) -> Source:
+    """Read a method's image of a pair, with its colors where it has some.
+
+    Raises:
+        InputError: When there is none, or it has not the ``size`` of its sources.
+    """
+    path = find_fused(folder, item)
+    fused = read_source(path)
+    if fused.gray.shape[1:] != tuple(size):
+        raise InputError(f"{path}: expected the size of its sources {tuple(size)}, got {fused.gray.shape[1:]}.")
+    return fused
+
+
 def read_fused(folder: str | os.PathLike, item: dict, size: Sequence[int]) -> torch.Tensor:
     """Read a method's image of a pair as (1, H, W) in [0, 1]; of a color image the luminance.
 
     Raises:
         InputError: When there is none, or it has not the ``size`` of its sources.
     """
-    path = find_fused(folder, item)
-    fused = torch.from_numpy(read_source(path).gray)
-    if fused.shape[1:] != torch.Size(size):
-        raise InputError(f"{path}: expected the size of its sources {tuple(size)}, got {tuple(fused.shape[1:])}.")
-    return fused
+    return torch.from_numpy(read_fused_source(folder, item, size).gray)
 
 
 def evaluate_fused(

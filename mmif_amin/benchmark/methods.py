@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ __all__ = ["OURS", "Method", "benchmark_methods"]
 
 OURS = "MMIF-AMIN"
 
-# From a pair (1, 2, H, W) and its entry in the data list to the fused image (1, 1, H, W).
-Method = Callable[[torch.Tensor, dict], torch.Tensor]
+# From pairs of one size (B, 2, H, W) and their entries in the data list to the fused images (B, 1, H, W).
+Method = Callable[[torch.Tensor, Sequence[dict]], torch.Tensor]
 
 
 def benchmark_methods(
@@ -47,12 +47,12 @@ def benchmark_methods(
 
 def _network(weights: str | os.PathLike | None) -> Method:
     fuser = load(weights)
-    return lambda image, item: torch.from_numpy(fuser.fuse_stack(image[:, 0].numpy(), image[:, 1].numpy()))[:, None]
+    return lambda images, items: torch.from_numpy(fuser.fuse_stack(*images.numpy().swapaxes(0, 1)))[:, None]
 
 
 def _from_folder(folder: Path) -> Method:
-    return lambda image, item: read_fused(folder, item, image.shape[2:])[None]
+    return lambda images, items: torch.stack([read_fused(folder, item, images.shape[2:]) for item in items])
 
 
 def _from_rule(rule: Callable[[torch.Tensor], torch.Tensor]) -> Method:
-    return lambda image, item: rule(image)
+    return lambda images, items: rule(images)

@@ -16,6 +16,7 @@ from ..scripts.metrics.suite import METRIC_NAMES, METRICS
 from ..scripts.utils.files import write_atomically
 from ..scripts.utils.tables import markdown_table
 from .columns import DEFECTS, RANKED, SHOWN, TESTED
+from .detection.tables import EXPLANATION, markdown_agreement, markdown_detection, page_detection
 from .methods import OURS
 from .result import BenchmarkResult, ShownPair, TaskResult
 
@@ -42,6 +43,12 @@ def markdown_report(result: BenchmarkResult) -> str:
         for name in found.by_rank():
             lines += [f"- warning: {name} {warning}" for warning in found.warnings.get(name, [])]
         lines.append("")
+        if found.detection is not None:
+            lines += [f"### {task}: lesions that are found", "", EXPLANATION, ""]
+            lines += [markdown_detection(found.detection, result.probes), markdown_agreement(found.agreement)]
+            missing = [name for name in found.means if name not in found.detection.gray]
+            if missing and found.detection.lesions.any():
+                lines += [f"Without images of the planted pairs, so not here: {', '.join(missing)}. See `plant`.", ""]
     return "\n".join(lines)
 
 
@@ -103,7 +110,8 @@ def _page_data(result: BenchmarkResult, pairs: Sequence[ShownPair]) -> dict:
             for pair in pairs
             if pair.task == task
         ]
-        tasks[task] = {"images": len(found.names), "methods": methods, "pairs": shown}
+        lesions = None if found.detection is None else page_detection(found.detection, found.agreement)
+        tasks[task] = {"images": len(found.names), "methods": methods, "pairs": shown, "lesions": lesions}
     return {
         "ours": OURS,
         "columns": SHOWN,
@@ -112,6 +120,7 @@ def _page_data(result: BenchmarkResult, pairs: Sequence[ShownPair]) -> dict:
         "rankedBy": RANKED,
         "tested": TESTED,
         "significant": SIGNIFICANT,
+        "aboutLesions": EXPLANATION,
         "tasks": tasks,
     }
 

@@ -12,8 +12,9 @@ from ..scripts.classical.probes import CLIPPED_SUM, COPIES, PROBES
 from ..scripts.classical.rules import AVERAGE
 from ..scripts.data.datalist import case_of
 from ..scripts.metrics.suite import METRIC_NAMES
+from .detection.result import TaskDetection
 from .methods import OURS
-from .statistics import bootstrap_interval, mean_ranks, paired_tests, probe_warnings
+from .statistics import agreement, bootstrap_interval, mean_ranks, paired_tests, probe_warnings
 
 __all__ = ["BenchmarkResult", "ShownPair", "TaskResult", "summarize"]
 
@@ -30,6 +31,8 @@ class TaskResult:
         ranks: method to mean rank.
         tests: method to metric to ``difference`` and ``p`` of this bundle's method against it.
         warnings: method to the ways in which it behaves like a probe.
+        detection: how well lesions are found. Defaults to None: none were planted.
+        agreement: metric to ``tau``, ``p`` and ``methods``: Kendall's tau with the detectability.
     """
 
     names: list[str]
@@ -39,6 +42,8 @@ class TaskResult:
     ranks: dict[str, float] = field(default_factory=dict)
     tests: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    detection: TaskDetection | None = None
+    agreement: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def by_rank(self) -> list[str]:
         """Methods, the best mean rank first."""
@@ -68,6 +73,8 @@ class BenchmarkResult:
                     }
                     for name in found.by_rank()
                 },
+                "detectability": None if found.detection is None else found.detection.to_dict(),
+                "kendall_tau_with_detectability": found.agreement,
             }
             for task, found in self.tasks.items()
         }
@@ -93,17 +100,22 @@ class ShownPair:
 
 
 def summarize(
-    names: Sequence[str], rows: Mapping[str, Sequence[Sequence[float]]], white: Mapping[str, Sequence[float]]
+    names: Sequence[str],
+    rows: Mapping[str, Sequence[Sequence[float]]],
+    white: Mapping[str, Sequence[float]],
+    detection: TaskDetection | None = None,
 ) -> TaskResult:
-    """Compute means, intervals, ranks, tests and warnings of one task.
+    """Compute means, intervals, ranks, tests, warnings and the agreement with the detectability of one task.
 
     Args:
         names: name of each image.
         rows: method to one row of metrics an image, in the order of ``METRIC_NAMES``. The average, the copies and the
             clipped sum must be among the methods: the warnings compare with them.
         white: method to the fraction of pixels of each image that it made white although no source is.
+        detection: how well lesions are found. Defaults to None: none were planted.
     """
-    result = TaskResult(list(names), {method: np.array(table) for method, table in rows.items()})
+    arrays = {method: np.array(table) for method, table in rows.items()}
+    result = TaskResult(list(names), arrays, detection=detection)
     cases = [case_of(name) for name in names]
     for method, values in result.values.items():
         result.means[method] = dict(zip(METRIC_NAMES, values.mean(axis=0).tolist(), strict=True))
@@ -111,6 +123,9 @@ def summarize(
         result.intervals[method] = dict(zip(METRIC_NAMES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     result.ranks = mean_ranks(result.means, [method for method in rows if method in PROBES])
     result.tests = paired_tests(result.values, OURS)
+    if detection is not None:
+        yardstick = {name: kept for name, kept in detection.smaller().items() if name not in PROBES}
+        result.agreement = agreement(result.means, yardstick)
     copies = [result.means[method] for method in COPIES]
     clipped = {method: float(np.mean(fractions)) for method, fractions in white.items()}
     for method in rows:

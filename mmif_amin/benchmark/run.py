@@ -22,8 +22,11 @@ from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import SourceKeys
 from ..scripts.utils.files import write_atomically
 from ..scripts.utils.tables import write_csv
+from .detection.collect import Detection
+from .detection.planting import Planting
+from .detection.run import check_planted, has_planted, write_detection_csv
 from .folders import find_fused, fused_file, read_fused
-from .methods import benchmark_methods
+from .methods import Method, benchmark_methods
 from .report import markdown_report, write_html_report
 from .result import BenchmarkResult, ShownPair, summarize
 from .tracking import log_benchmark
@@ -63,9 +66,13 @@ def benchmark(
     weights: str | os.PathLike | None = None,
     classical: bool = True,
     pairs: int = 3,
+    planting: Planting | None = None,
     tracking_uri: str | None = None,
 ) -> BenchmarkResult:
     """Compare methods; writes ``metrics.csv``, ``benchmark.md``, ``.json`` and ``.html``, and the fused images.
+
+    With ``planting`` it also measures how well planted lesions are found, and writes ``detectability.csv``. Of the
+    methods in ``methods``, those whose folder holds images of the planted pairs take part in that.
 
     Args:
         dataset_dir: the pairs; see :func:`fusion_datalist`.
@@ -77,6 +84,7 @@ def benchmark(
         weights: of this bundle's network. Defaults to the shipped ones.
         classical: compare with all classical rules; the average is always there, as yardstick. Defaults to True.
         pairs: how many pairs of each task the HTML report shows. Defaults to 3.
+        planting: which lesions are planted and looked for. Defaults to None: none.
         tracking_uri: MLflow store to log means, tables and report to. Defaults to None: none.
 
     Raises:
@@ -89,6 +97,7 @@ def benchmark(
     functions = benchmark_methods(folders, weights, classical)
     loader = LoadSourced(color_key="color")
     _check_sizes(items, folders, loader)
+    detection = _detection(items, functions, folders, planting, loader)
     shown = set(spread_over_tasks(items, pairs))
     measured = {task: _Measured() for task in tasks_of(items)}
     pictures: list[ShownPair] = []
@@ -96,16 +105,19 @@ def benchmark(
         pair = loader(item)
         task, name = item[SourceKeys.TASK.value], item[SourceKeys.NAME.value]
         image = torch.cat([pair[SourceKeys.SOURCE_A.value], pair[SourceKeys.SOURCE_B.value]])[None]
-        fused = {method: function(image, item) for method, function in functions.items()}
+        fused = {method: function(image, [item]) for method, function in functions.items()}
         measured[task].add(name, image, fused)
+        if detection is not None:
+            detection.add(image, item)
         for method in set(functions) - set(folders):
             write_image(fused_file(_images_of(output, method), item), fused[method][0].numpy())
         if number in shown:
             gray = {method: picture[0, 0].numpy() for method, picture in fused.items()}
             pictures.append(ShownPair(task, name, image[0].numpy(), np.asarray(pair["color"]), gray))
+    lesions = {} if detection is None else detection.results()
     result = BenchmarkResult(
         [method for method in functions if method in PROBES],
-        {task: summarize(found.names, found.rows, found.white) for task, found in measured.items()},
+        {task: summarize(found.names, found.rows, found.white, lesions.get(task)) for task, found in measured.items()},
     )
     files = _write(output, result, pictures)
     if tracking_uri is not None:
@@ -129,6 +141,22 @@ def _check_files(items: Sequence[dict], folders: Mapping[str, Path], output: Pat
             find_fused(folder, item)
 
 
+def _detection(
+    items: Sequence[dict],
+    functions: Mapping[str, Method],
+    folders: Mapping[str, Path],
+    planting: Planting | None,
+    loader: LoadSourced,
+) -> Detection | None:
+    """What looks for lesions: in the images of all methods but those whose folder holds no planted pair."""
+    if planting is None:
+        return None
+    planted = {name: folder for name, folder in folders.items() if has_planted(folder, items[0], planting, loader)}
+    check_planted(items, planted, planting, loader)
+    chosen = {name: function for name, function in functions.items() if name not in set(folders) - set(planted)}
+    return Detection(chosen, planting, planted)
+
+
 def _check_sizes(items: Sequence[dict], folders: Mapping[str, Path], loader: LoadSourced) -> None:
     """Check that each image of each method has the size of its sources."""
     for item in items if folders else ():
@@ -145,6 +173,7 @@ def _write(output: Path, result: BenchmarkResult, pictures: Sequence[ShownPair])
         for method, values in found.values.items()
         for name, row in zip(found.names, values, strict=True)
     ]
+    lesions = {task: found.detection for task, found in result.tasks.items() if found.detection is not None}
     texts = {
         "benchmark.md": markdown_report(result),
         "benchmark.json": json.dumps(result.to_dict(), indent=4),
@@ -156,4 +185,5 @@ def _write(output: Path, result: BenchmarkResult, pictures: Sequence[ShownPair])
             for name, text in texts.items()
         ),
         write_html_report(output / "benchmark.html", result, pictures),
+        *([write_detection_csv(output / "detectability.csv", lesions)] if lesions else []),
     ]

@@ -14,7 +14,9 @@ from .columns import DEFECTS, RANKED, TESTED
 scipy_stats, _ = optional_import("scipy.stats", descriptor="{}: install it with `pip install scipy`.")
 
 __all__ = [
+    "agreement",
     "bootstrap_interval",
+    "draw_cases",
     "holm",
     "mean_ranks",
     "paired_tests",
@@ -23,6 +25,23 @@ __all__ = [
 
 RESAMPLES = 2000
 BACKGROUND, VIF_LOCAL, VIF_MIN = (metric.DECLARATION.name for metric in (background, vif_local, vif_min))
+
+
+def draw_cases(cases: Sequence[str], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw whole cases with replacement, for a bootstrap; single images where all are of one case.
+
+    Args:
+        cases: the patient of each image.
+        seed: of the draws. Defaults to 0.
+
+    Returns:
+        The number of each image's case, (N,), and how often each case is in each draw, (2000, cases).
+    """
+    names, index = np.unique(np.asarray(cases), return_inverse=True)
+    if len(names) == 1:
+        names = index = np.arange(len(cases))
+    drawn = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    return index, np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
 
 
 def bootstrap_interval(
@@ -43,14 +62,10 @@ def bootstrap_interval(
 
     Reference: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8 (hierarchical data).
     """
-    names, index = np.unique(np.asarray(cases), return_inverse=True)
-    if len(names) == 1:
-        names = index = np.arange(len(values))
-    sums = np.zeros((len(names), values.shape[1]))
+    index, draws = draw_cases(cases, seed)
+    sums = np.zeros((draws.shape[1], values.shape[1]))
     np.add.at(sums, index, values)
-    counts = np.bincount(index).astype(float)
-    draws = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1, keepdims=True)
+    means = draws @ sums / (draws @ np.bincount(index))[:, None]
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high
@@ -115,6 +130,32 @@ def paired_tests(values: Mapping[str, np.ndarray], reference: str) -> dict[str, 
     result: dict[str, dict[str, dict[str, float]]] = {}
     for (name, metric), difference, p in zip(keys, differences, holm(p_values), strict=True):
         result.setdefault(name, {})[metric] = {"difference": difference, "p": p}
+    return result
+
+
+def agreement(
+    means: Mapping[str, Mapping[str, float]], yardstick: Mapping[str, float]
+) -> dict[str, dict[str, float | int]]:
+    """Say how far each metric puts methods in the same order as a yardstick does.
+
+    Args:
+        means: method to metric to mean.
+        yardstick: method to its figure, the larger the better; of some or all of the methods.
+
+    Returns:
+        Metric to ``tau`` (Kendall's tau-b: 1 same order, -1 reversed; of a defect the smaller value is the better
+        one), ``p`` and ``methods``, their number. Empty for fewer than three methods; a metric that is the same for
+        all of them is left out.
+
+    Reference: Kendall, "The treatment of ties in ranking problems", Biometrika 1945.
+    """
+    names = [name for name in yardstick if name in means]
+    result: dict[str, dict[str, float | int]] = {}
+    for metric in METRIC_NAMES if len(names) >= 3 else ():
+        sign = -1 if metric in DEFECTS else 1
+        found = scipy_stats.kendalltau([yardstick[n] for n in names], [sign * means[n][metric] for n in names])
+        if not np.isnan(found.statistic):
+            result[metric] = {"tau": float(found.statistic), "p": float(found.pvalue), "methods": len(names)}
     return result
 
 

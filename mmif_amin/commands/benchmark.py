@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import DATASET_DIR, OUTPUT, SAMPLE, TASKS, TRACKING_URI, WEIGHTS, Command, Option, whole
-from ..scripts.utils.checks import InputError
+from ..options import DATASET_DIR, OUTPUT, TASKS, TRACKING_URI, WEIGHTS, Command, Option, whole
+from ._comparison import METHOD, NO_CLASSICAL, SPLIT, data_of, methods_of
 
 __all__ = ["COMMAND", "run"]
 
@@ -17,10 +17,16 @@ COMMAND = Command(
     options=(
         replace(OUTPUT, required=False, default="runs/benchmark"),
         DATASET_DIR,
-        Option("method", "another method's images: TASK/NAME.png", metavar="NAME=DIR", repeat=True),
-        Option("split", "which pairs", "validation", choices=("training", "validation", "all")),
+        METHOD,
+        SPLIT,
         TASKS,
-        Option("no-classical", "leave the classical rules out, but the average", False, flag=True),
+        NO_CLASSICAL,
+        Option(
+            "lesions",
+            "plant lesions and look for them: none, the standard kind, or all seven kinds (see detect)",
+            "standard",
+            choices=("none", "standard", "all"),
+        ),
         Option("pairs", "pairs of each task in the HTML report", 3, parse=whole),
         WEIGHTS,
         replace(TRACKING_URI, default_text="none"),
@@ -30,19 +36,21 @@ COMMAND = Command(
 
 def run(args: argparse.Namespace) -> int:
     """Compare, print the tables, and say where everything is."""
+    from ..benchmark.detection.planting import Planting
     from ..benchmark.run import benchmark
+    from ..scripts.metrics.detection.lesions import KINDS, STANDARD
 
-    folder, data = Path(args.output), args.dataset_dir or [SAMPLE]
+    folder = Path(args.output)
+    kinds = {"none": (), "standard": (STANDARD,), "all": KINDS}[args.lesions]
     benchmark(
-        data[0] if len(data) == 1 else data,
-        folder,
-        _methods(args.method),
-        split=None if args.split == "all" else args.split,
-        tasks=args.task or None,
+        output_dir=folder,
+        methods=methods_of(args.method),
         weights=args.weights,
         classical=not args.no_classical,
         pairs=args.pairs,
+        planting=Planting(kinds) if kinds else None,
         tracking_uri=args.tracking_uri,
+        **data_of(args),
     )
     print((folder / "benchmark.md").read_text(encoding="utf-8"))
     for what, name in (
@@ -50,20 +58,8 @@ def run(args: argparse.Namespace) -> int:
         ("tables", "benchmark.md"),
         ("everything, with intervals and tests", "benchmark.json"),
         ("one row an image and method", "metrics.csv"),
+        *([("one row a method and kind of lesion", "detectability.csv")] if kinds else []),
         ("fused images", "fused"),
     ):
         print(f"{what}: {folder / name}")
     return 0
-
-
-def _methods(words: list[str]) -> dict[str, str]:
-    """Folders of the methods by name."""
-    methods: dict[str, str] = {}
-    for word in words:
-        name, _, folder = word.partition("=")
-        if not (name and folder):
-            raise InputError(f"--method {word}: expected NAME=FOLDER, such as CDDFuse=results/cddfuse.")
-        if name in methods:
-            raise InputError(f"--method {word}: the name {name} is given twice. Choose another one.")
-        methods[name] = folder
-    return methods

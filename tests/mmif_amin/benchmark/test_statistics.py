@@ -6,7 +6,9 @@ from scripts.metrics.suite import METRIC_NAMES
 
 from mmif_amin.benchmark.columns import RANKED
 from mmif_amin.benchmark.statistics import (
+    agreement,
     bootstrap_interval,
+    draw_cases,
     holm,
     mean_ranks,
     paired_tests,
@@ -76,3 +78,28 @@ def test_warnings_name_the_trick(change, white, expected):
     found = probe_warnings({**FAIR, **change}, AVERAGE, COPIES, white, 0.2)
     assert len(found) == len(expected)
     assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
+
+
+def test_agreement_is_kendalls_tau_with_defects_turned():
+    """Four methods; VIF in the same order, SD reversed, Qabf with one pair of six swapped: tau 1, -1 and 2/3."""
+    values = {"p": (1, 4, 1, 0.4), "q": (2, 3, 3, 0.3), "r": (3, 2, 2, 0.2), "s": (4, 1, 4, 0.1)}
+    means = {
+        name: {**dict.fromkeys(METRIC_NAMES, 1.0), "VIF": v, "SD": sd, "Qabf": q, "background": b}
+        for name, (v, sd, q, b) in values.items()
+    }
+    found = agreement(means, {"p": 0.1, "q": 0.2, "r": 0.3, "s": 0.4, "of no metric": 0.5})
+    assert {name: round(entry["tau"], 3) for name, entry in found.items()} == {
+        "VIF": 1.0,
+        "SD": -1.0,
+        "Qabf": 0.667,
+        "background": 1.0,
+    }
+    assert all(entry["methods"] == 4 for entry in found.values())
+    assert agreement(means, {"p": 0.1, "q": 0.2}) == {}
+
+
+def test_draws_hold_as_many_cases_as_there_are():
+    index, draws = draw_cases(["x", "y", "x", "z"])
+    assert index.tolist() == [0, 1, 0, 2]
+    assert set(draws.sum(axis=1)) == {3}
+    assert draw_cases(["x", "x"])[0].tolist() == [0, 1]

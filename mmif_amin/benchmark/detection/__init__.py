@@ -1,0 +1,1 @@
+"""Lesions planted in one source alone, and how well a model observer finds them in what each method makes of them."""
