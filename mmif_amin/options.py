@@ -17,6 +17,7 @@ from .scripts.utils.enums import (
     ColorMap,
     CTWindow,
     FusionGrid,
+    Lightness,
     Precision,
     RegistrationKind,
     RegistrationStart,
@@ -213,15 +214,14 @@ REGISTER = Option(
     choices=("auto", "none", *RegistrationKind),
     pictures=False,
 )
+COLORMAP = Option(
+    "colormap", "of PET, SPECT; pictures keep theirs unless one is named", str(ColorMap.EMBER), choices=tuple(ColorMap)
+)
 NETWORK_OPTIONS = (
     DEVICE,
     Option("runtime", "what runs the network, see export", str(Runtime.AUTO), choices=tuple(Runtime)),
-    Option(
-        "precision",
-        "bfloat16 is faster on processors that have it",
-        str(Precision.FLOAT32),
-        choices=tuple(Precision),
-    ),
+    Option("precision", "bfloat16 is faster where it is built in", str(Precision.FLOAT32), choices=tuple(Precision)),
+    Option("refine", "N steps of the loss on this very pair, in torch: slower and better", 0, parse=whole, metavar="N"),
 )
 VOLUME_OPTIONS = (
     REGISTER,
@@ -269,7 +269,8 @@ VOLUME_OPTIONS = (
         default_text="99.5th percentile",
         pictures=False,
     ),
-    Option("colormap", "of PET and SPECT", str(ColorMap.HOT), choices=tuple(ColorMap), pictures=False),
+    COLORMAP,
+    Option("lightness", "image whose lightness is under the colors", str(Lightness.AUTO), choices=tuple(Lightness)),
     Option("axes", "cut across one axis or all three", "best", choices=("best", "all"), pictures=False),
     Option(
         "same-patient",

@@ -1,4 +1,4 @@
-"""Fusing pictures: reading two, fusing them, writing the result with the colors of the second one."""
+"""Fusing pictures: reading two, fusing them, writing the result with the colors of the second one or of a map."""
 
 from __future__ import annotations
 
@@ -12,12 +12,72 @@ import numpy as np
 
 from .fuser import Fuser
 from .scripts.data.datalist import modalities_of
-from .scripts.data.pictures import read_source, write_image
+from .scripts.data.pictures import Source, read_source, write_image
 from .scripts.utils.checks import InputError
-from .scripts.utils.color import colorize
+from .scripts.utils.color import color_fused, colorize, scale_colors
+from .scripts.utils.enums import ColorMap, Lightness
 from .scripts.utils.files import write_atomically
 
-__all__ = ["PictureJob", "fuse_picture", "fuse_pictures"]
+__all__ = ["PictureColors", "PictureJob", "fuse_picture", "fuse_pictures"]
+
+
+@dataclass(frozen=True)
+class PictureColors:
+    """What colors a fused picture gets.
+
+    Args:
+        gray: none, also where source B is a color picture. Defaults to False.
+        colormap: a map for the luminance of source B, gray or in color. Defaults to None: the colors of source B.
+        lightness: which image the lightness under the colors is. Defaults to ``"auto"``: the structural one under ember
+            and gold, else the fused one.
+        bar: draw the scale of the colors beside the fused picture. A picture does not say its values, so the scale is
+            of the luminance, 0 to 1. Defaults to False.
+    """
+
+    gray: bool = False
+    colormap: ColorMap | str | None = None
+    lightness: Lightness | str = Lightness.AUTO
+    bar: bool = False
+
+    def check(self) -> None:
+        """Refuse a map for a picture without colors.
+
+        Raises:
+            InputError: When both are asked for.
+        """
+        if self.gray and self.colormap:
+            raise InputError("--gray: leaves out the colors that --colormap asks for. Drop one.")
+
+    def apply(self, fused: np.ndarray, a: Source, b: Source) -> np.ndarray:
+        """Color a fused picture.
+
+        Args:
+            fused: (1, H, W) in [0, 1].
+            a: the structural source.
+            b: the other one.
+
+        Returns:
+            (3, H, W) or, without colors, (1, H, W), in [0, 1].
+        """
+        if self.gray:
+            return fused
+        if self.colormap:
+            return color_fused(fused, a.gray, b.gray, self.colormap, self.lightness).astype(np.float32) / 255
+        if b.rgb is None:
+            return fused
+        return colorize(a.gray if Lightness(self.lightness) is Lightness.STRUCTURAL else fused, b.rgb)
+
+    def scale(self, b: Source) -> np.ndarray | None:
+        """Colors of the scale from the lowest to the highest luminance of source B, (256, 3); None without colors."""
+        if self.gray:
+            return None
+        if self.colormap:
+            return scale_colors(self.colormap)
+        if b.rgb is None:
+            return None
+        from .reports.scale_bar import colors_of_picture
+
+        return colors_of_picture(b.rgb)
 
 
 @dataclass(frozen=True)
@@ -47,18 +107,16 @@ class PictureJob:
 
 
 def fuse_picture(
-    fuser: Fuser, job: PictureJob, gray: bool = False, loss_map: bool = False, bar: bool = False
+    fuser: Fuser, job: PictureJob, colors: PictureColors = PictureColors(), loss_map: bool = False
 ) -> list[Path]:
     """Fuse one pair of pictures.
 
     Args:
         fuser: what fuses.
         job: the pair.
-        gray: write the luminance only, also where source B is a color picture. Defaults to False.
+        colors: what colors the fused picture gets. Defaults to those of source B.
         loss_map: also write what of each source the fused picture does not hold, as a figure and as JSON. Defaults to
             False.
-        bar: draw the scale of source B's colors beside the fused picture. A picture does not say its values, so the
-            scale is of the luminance, 0 to 1. Defaults to False.
 
     Returns:
         The files that were written.
@@ -74,7 +132,8 @@ def fuse_picture(
             f"{job.source_a} and {job.source_b}: expected the same size, got {a.gray.shape[1:]} and "
             f"{b.gray.shape[1:]}. Register and resample them first."
         )
-    if bar and (gray or b.rgb is None):
+    scale = colors.scale(b)
+    if colors.bar and scale is None:
         raise InputError(
             f"{job.source_b}: expected colors for a scale bar, the fused picture has none. Leave out --scale-bar."
         )
@@ -82,8 +141,8 @@ def fuse_picture(
         fused = fuser.fuse_stack(a.gray, b.gray)
     except ValueError as error:
         raise InputError(f"{job.source_a} and {job.source_b}: {error}") from error
-    shown = colorize(fused, b.rgb) if b.rgb is not None and not gray else fused
-    write_image(job.output, _with_bar(shown, b.rgb) if bar and b.rgb is not None else shown)
+    shown = colors.apply(fused, a, b)
+    write_image(job.output, _with_bar(shown, scale) if colors.bar and scale is not None else shown)
     if not loss_map:
         return [job.output]
     from .reports.loss_figure import write_loss_figure
@@ -97,23 +156,22 @@ def fuse_picture(
     return [job.output, figure, facts]
 
 
-def _with_bar(shown: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    from .reports.scale_bar import SMALLEST, colors_of_picture, scale_bar, with_scale_bar
+def _with_bar(shown: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    from .reports.scale_bar import SMALLEST, scale_bar, with_scale_bar
 
-    return with_scale_bar(shown, scale_bar(colors_of_picture(rgb), 0, 1, "luminance", max(shown.shape[1], SMALLEST)))
+    return with_scale_bar(shown, scale_bar(scale, 0, 1, "luminance", max(shown.shape[1], SMALLEST)))
 
 
 def fuse_pictures(
-    fuser: Fuser, jobs: Sequence[PictureJob], gray: bool = False, loss_map: bool = False, bar: bool = False
+    fuser: Fuser, jobs: Sequence[PictureJob], colors: PictureColors = PictureColors(), loss_map: bool = False
 ) -> int:
     """Fuse many pairs with a progress bar; a bad one is named on standard error and the others go on.
 
     Args:
         fuser: what fuses.
         jobs: the pairs.
-        gray: see :func:`fuse_picture`.
+        colors: see :func:`fuse_picture`.
         loss_map: see :func:`fuse_picture`.
-        bar: see :func:`fuse_picture`.
 
     Returns:
         How many failed.
@@ -123,7 +181,7 @@ def fuse_pictures(
     failed = 0
     for job in tqdm(jobs, desc="fusing", unit="pair"):
         try:
-            fuse_picture(fuser, job, gray, loss_map, bar)
+            fuse_picture(fuser, job, colors, loss_map)
         except InputError as error:
             failed += 1
             tqdm.write(f"mmif-amin: error: {error}", file=sys.stderr)

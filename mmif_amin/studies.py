@@ -88,6 +88,8 @@ def _summary(report: StudyReport, output: Path) -> list[str]:
             f"deformed by {found.deformed.mean_mm:.1f} mm on average, {found.deformed.largest_mm:.1f} mm at most; "
             f"local change of volume {found.deformed.least_jacobian:.2f} to {found.deformed.largest_jacobian:.2f}"
         )
+    if report.refinement:
+        lines.append(str(report.refinement))
     there = report.alignment
     if there and found is None and there.value is not None:
         lines.append(f"not registered ({there.reason}); {there.metric} {there.value:.4f}")

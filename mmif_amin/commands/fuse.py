@@ -11,6 +11,7 @@ from ..memory import quick_imports
 from ..options import (
     ARCHIVE_OPTIONS,
     CARRY,
+    COLORMAP,
     GRAY,
     OUTPUT,
     REGISTER,
@@ -27,6 +28,8 @@ from ._studies import fuse_many_studies, headers_bar, study_overrides
 
 if TYPE_CHECKING:
     from ..carry.writer import CarryWriter
+    from ..fuser import Fuser
+    from ..pictures import PictureColors
     from ..scripts.data.study import FoundStudy
     from ..scripts.handlers.study_writer import FurtherWriter
 
@@ -157,8 +160,11 @@ def _fuse_pair(args: argparse.Namespace) -> int:
     _refuse_given(args, "pictures", "volumes")
     job = PictureJob(Path(args.source_a), Path(args.source_b), Path(args.output), task)
     job.check_output()
-    for path in fuse_picture(_fuser(args), job, args.gray, args.loss_map, args.scale_bar):
+    colors = _picture_colors(args)
+    fuser = _fuser(args)
+    for path in fuse_picture(fuser, job, colors, args.loss_map):
         print(path)
+    _tell_refinement(fuser)
     return 0
 
 
@@ -182,16 +188,35 @@ def _fuse_folders(args: argparse.Namespace) -> int:
     ]
     for job in jobs:
         job.check_output()
-    failed = fuse_pictures(_fuser(args), jobs, args.gray, args.loss_map, args.scale_bar)
+    colors = _picture_colors(args)
+    fuser = _fuser(args)
+    failed = fuse_pictures(fuser, jobs, colors, args.loss_map)
+    _tell_refinement(fuser)
     print(f"{len(jobs) - failed} fused into {output}, {failed} failed")
     return SOME_FAILED if failed else 0
 
 
-def _fuser(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # the type would import the network
+def _picture_colors(args: argparse.Namespace) -> PictureColors:
+    """The colors that are asked for; a picture keeps its own unless a map is named."""
+    from ..pictures import PictureColors
+
+    named = args.colormap if COLORMAP.attribute in args.given else None
+    colors = PictureColors(args.gray, named, args.lightness, args.scale_bar)
+    colors.check()
+    return colors
+
+
+def _fuser(args: argparse.Namespace) -> Fuser:
     from ..device import choose_device
     from ..fuser import load
 
-    return load(args.weights, choose_device(args.device), args.runtime, args.precision)
+    return load(args.weights, choose_device(args.device), args.runtime, args.precision, args.refine)
+
+
+def _tell_refinement(fuser: Fuser) -> None:
+    """Say what the refinement did, if there was one."""
+    if fuser.refinement and (report := fuser.refinement.report()):
+        print(report)
 
 
 def _refuse_given(args: argparse.Namespace, kind: str, purpose: str, further: tuple[str, ...] = ()) -> None:

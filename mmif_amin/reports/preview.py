@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..scripts.data.study_report import REPORT_NAME, StudyReport
-from ..scripts.utils.color import apply_colormap, colormap_table
+from ..scripts.utils.color import apply_colormap, scale_colors
 from ..scripts.utils.contact_sheet import contact_sheet_height, write_contact_sheet
 from .scale_bar import LENGTH_HEIGHT, length_bar, scale_bar
 
@@ -48,8 +48,7 @@ def write_preview(study: Path, path: Path) -> Path:
     table = np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
     if report.colormap:
         color = _seen(_read(study / "fused_color.nii.gz"), affine)
-        table = colormap_table(report.colormap).copy()
-        table[0] = 0  # the lowest color of some maps is not black
+        table = scale_colors(report.colormap)
     amount = fused.mean(axis=(0, 1))
     head = np.flatnonzero(amount >= HEAD * amount.max())
     size, pixels_per_mm = _size(fused.shape, affine)

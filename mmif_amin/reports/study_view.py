@@ -12,7 +12,7 @@ import numpy as np
 
 from ..scripts.data.study_report import REPORT_NAME, StudyReport
 from ..scripts.utils.checks import InputError
-from ..scripts.utils.color import colormap_table
+from ..scripts.utils.color import colormap_table, scale_colors
 from ..scripts.utils.files import write_atomically
 from .html import content_hash, fill_template, json_for_script
 from .study_presets import window_presets
@@ -78,6 +78,7 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
         "colormaps": {
             "functional": _colormap(report.colormap),
             "overlay": _colormap(report.colormap or "hot"),
+            "fused": _in_niivues_form(scale_colors(report.colormap)) if report.colormap else _colormap(None),
             "loss": _colormap("inferno"),
         },
     }
@@ -172,6 +173,9 @@ def _levels(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
 def _colormap(name: str | None) -> dict[str, list[int]]:
     """256 colors in NiiVue's form, gray without a name; the lowest is black, so that air is."""
     table = colormap_table(name) if name else np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
-    levels = np.rint(table * 255).astype(int)
-    levels[0] = 0
+    return _in_niivues_form(np.concatenate([np.zeros((1, 3)), table[1:]]))
+
+
+def _in_niivues_form(colors: np.ndarray) -> dict[str, list[int]]:
+    levels = np.rint(colors * 255).astype(int)
     return dict(zip("RGB", levels.T.tolist(), strict=True))

@@ -167,8 +167,17 @@ COMMANDS = [
         "mmif_amin.benchmark.report",
         id="benchmark",
     ),
+    pytest.param(
+        lambda w: ["plant", "--dataset-dir", w / "data", "--output", w / "p", "--sets", 1],
+        "mmif_amin.benchmark.detection.planting",
+        id="plant",
+    ),
+    pytest.param(
+        lambda w: ["detect", "--dataset-dir", w / "data", "--output", w / "l", "--sets", 1],
+        "mmif_amin.benchmark.detection.run",
+        id="detect",
+    ),
     pytest.param(finished_ablation, "mmif_amin.benchmark.ablation", id="ablation"),
-    pytest.param(lambda w: ["export", "--output", w / "x"], "mmif_amin.export", id="export"),
     pytest.param(lambda w: ["demo", "--output", w / "d", "--epochs", 1], "mmif_amin.commands.demo", id="demo"),
     pytest.param(lambda w: ["info"], "mmif_amin.commands.info", id="info"),
     pytest.param(lambda w: ["list", dicom_folder(w)], "mmif_amin.listing", id="list"),

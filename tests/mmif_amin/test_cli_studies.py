@@ -53,7 +53,7 @@ def test_dicom_to_everything(tmp_path, patient, capsys):
     printed = capsys.readouterr()
     assert "GB of memory" in printed.err
     report = json.loads((out / "report.json").read_text())
-    assert (report["task"], report["colormap"], report["registration"]) == ("PET-MRI", "hot", None)
+    assert (report["task"], report["colormap"], report["registration"]) == ("PET-MRI", "ember", None)
     assert report["network"] == {"runtime": "torch", "precision": "float32"}
     assert report["sources"]["b"]["unit"] == "Bq/ml"
     assert "no SUV" in report["sources"]["b"]["notes"][0]

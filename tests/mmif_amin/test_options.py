@@ -75,7 +75,7 @@ def test_the_components_have_the_same_defaults():
             if key in options and default is not inspect.Parameter.empty and key not in CHOSEN_BY_THE_COMMAND:
                 assert default == options[key].default, (target, argument)
                 compared.add(key)
-    assert {"register", "start", "time_limit", "grid", "ct_window", "axes", "colormap"} <= compared
+    assert {"register", "start", "time_limit", "grid", "ct_window", "axes", "colormap", "lightness"} <= compared
 
 
 def test_the_report_holds_every_option_of_volumes():

@@ -1,4 +1,4 @@
-"""Colors of the fused image: the chroma of a color picture, or a color map for a functional volume."""
+"""Colors of the fused image: the chroma of a color picture, or the colors of a map for a functional volume."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import look_up_option
 from monai.utils.enums import CommonKeys
 
-from ..utils.color import apply_colormap, colorize
-from ..utils.enums import ColorMap, Modality, SourceKeys, StudyKeys
+from ..utils.color import color_fused, colorize
+from ..utils.enums import ColorMap, Lightness, Modality, SourceKeys, StudyKeys
 
 __all__ = ["ColorizeFused", "ColorizeFusedd", "ColormapFused", "ColormapFusedd"]
 
@@ -50,30 +50,33 @@ class ColorizeFusedd(MapTransform):
 
 
 class ColormapFused(Transform):
-    """Give a fused volume the colors of a functional volume under a color map.
-
-    The luminance of the colors is the fused volume; see ``utils.color.colorize``.
+    """Show a fused volume and its functional source in one color volume; see ``utils.color.color_fused``.
 
     Args:
-        colormap: ``"hot"``, ``"inferno"`` or ``"pet-rainbow"``. Defaults to ``"hot"``.
+        colormap: ``"ember"``, ``"gold"``, ``"hot"``, ``"inferno"`` or ``"pet-rainbow"``. Defaults to ``"ember"``.
+        lightness: ``"auto"``, ``"structural"`` or ``"fused"``: which volume the lightness under the colors is.
+            Defaults to ``"auto"``: the structural one under ember and gold, the fused one under the others.
 
     Shape:
-        fused, functional: (1, X, Y, Z) in [0, 1]; returns (3, X, Y, Z) uint8, whose ``meta`` has ``colormap``.
+        fused, structural, functional: (1, X, Y, Z) in [0, 1]; returns (3, X, Y, Z) uint8, whose ``meta`` has
+        ``colormap``.
 
     Raises:
-        ValueError: When ``colormap`` is not known.
+        ValueError: When ``colormap`` or ``lightness`` is not known.
     """
 
-    def __init__(self, colormap: ColorMap | str = ColorMap.HOT) -> None:
+    def __init__(self, colormap: ColorMap | str = ColorMap.EMBER, lightness: Lightness | str = Lightness.AUTO) -> None:
         self.colormap = ColorMap(look_up_option(colormap, ColorMap))
+        self.lightness = Lightness(look_up_option(lightness, Lightness))
 
-    def __call__(self, fused: torch.Tensor, functional: torch.Tensor) -> MetaTensor:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, fused: torch.Tensor, structural: torch.Tensor, functional: torch.Tensor
+    ) -> MetaTensor:
         """Color the volume slice by slice."""
-        gray, values = (np.asarray(volume.cpu()) for volume in (fused, functional))
-        colored = np.empty((3, *values.shape[1:]), dtype=np.uint8)
-        for k in range(values.shape[3]):
-            rgb = colorize(gray[..., k], apply_colormap(values[0, ..., k], self.colormap))
-            colored[..., k] = np.rint(rgb * 255)
+        gray, anatomy, values = (np.asarray(volume.cpu()) for volume in (fused, structural, functional))
+        colored = np.empty((3, *gray.shape[1:]), dtype=np.uint8)
+        for k in range(gray.shape[3]):
+            colored[..., k] = color_fused(gray[..., k], anatomy[..., k], values[..., k], self.colormap, self.lightness)
         return MetaTensor(torch.from_numpy(colored), meta={"colormap": str(self.colormap)})
 
 
@@ -86,6 +89,7 @@ class ColormapFusedd(MapTransform):
         keys: keys of fused volumes, (1, 1, X, Y, Z).
         image_key: key of the network's input, (1, 2, X, Y, Z). Defaults to ``"image"``.
         colormap: see :class:`ColormapFused`.
+        lightness: see :class:`ColormapFused`.
         allow_missing_keys: skip missing keys. Defaults to False.
     """
 
@@ -93,12 +97,13 @@ class ColormapFusedd(MapTransform):
         self,
         keys: KeysCollection,
         image_key: str = CommonKeys.IMAGE.value,
-        colormap: ColorMap | str = ColorMap.HOT,
+        colormap: ColorMap | str = ColorMap.EMBER,
+        lightness: Lightness | str = Lightness.AUTO,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
-        self.colormap = ColormapFused(colormap)
+        self.colormap = ColormapFused(colormap, lightness)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Color each fused volume."""
@@ -106,7 +111,7 @@ class ColormapFusedd(MapTransform):
         if Modality(str(d[SourceKeys.TASK.value]).partition("-")[0]) not in (Modality.PET, Modality.SPECT):
             return d
         for key in self.key_iterator(d):
-            d[StudyKeys.color(str(key))] = self.colormap(d[key][0], d[self.image_key][0, 1:])
+            d[StudyKeys.color(str(key))] = self.colormap(d[key][0], *d[self.image_key][0].split(1))
         return d
 
 

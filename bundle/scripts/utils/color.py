@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from .enums import ColorMap
+from .enums import ColorMap, Lightness
+from .perceptual import SCALE_LIGHTNESS, SHAPES, composition_table, map_colors
 
-__all__ = ["apply_colormap", "colorize", "colormap_table", "is_gray", "luminance"]
+__all__ = ["apply_colormap", "color_fused", "colorize", "colormap_table", "is_gray", "luminance", "scale_colors"]
 
 PET_PALETTE = "1.2.840.10008.1.5.2"  # UID in PS3.6, table A-1
 WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -16,11 +17,11 @@ WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 @cache
 def colormap_table(name: ColorMap | str) -> np.ndarray:
-    """Colors of a map from its lowest to its highest value.
+    """Colors of a map from its lowest to its highest value, for what shows the value alone.
 
     Args:
-        name: ``"hot"`` and ``"inferno"`` are matplotlib's; ``"pet-rainbow"`` is DICOM's PET palette, whose luminance
-            does not always rise with the value.
+        name: ``"ember"`` and ``"gold"`` with a lightness that rises with the value; ``"hot"`` and ``"inferno"`` are
+            matplotlib's; ``"pet-rainbow"`` is DICOM's PET palette, whose luminance does not always rise with the value.
 
     Returns:
         (256, 3) float32 in [0, 1]; the first is black or nearly so.
@@ -30,6 +31,8 @@ def colormap_table(name: ColorMap | str) -> np.ndarray:
 
     Reference: DICOM PS3.6, annex B.1.1 (PET color palette).
     """
+    if ColorMap(name) in SHAPES:
+        return map_colors(name).astype(np.float32)
     if ColorMap(name) is ColorMap.PET_RAINBOW:
         from pydicom.pixels import apply_color_lut
 
@@ -37,6 +40,27 @@ def colormap_table(name: ColorMap | str) -> np.ndarray:
     from matplotlib import colormaps
 
     return colormaps[str(name)](np.arange(256))[:, :3].astype(np.float32)
+
+
+def scale_colors(name: ColorMap | str, lightness: float = SCALE_LIGHTNESS) -> np.ndarray:
+    """Colors of the scale that stands beside a fused picture, from its lowest to its highest value.
+
+    Args:
+        name: of the color map.
+        lightness: CIELAB L* at which the colors of ember and gold are shown. The lightness of a classical map is its
+            own. Defaults to 65.
+
+    Returns:
+        (256, 3) float32 in [0, 1]; of a classical map the first is black.
+
+    Raises:
+        ValueError: When the name is not known, or the lightness is not in 0..100.
+    """
+    if ColorMap(name) in SHAPES:
+        return map_colors(ColorMap(name), lightness).astype(np.float32)
+    colors = colormap_table(name).copy()
+    colors[0] = 0
+    return colors
 
 
 def apply_colormap(values: np.ndarray, name: ColorMap | str) -> np.ndarray:
@@ -82,11 +106,11 @@ def colorize(fused: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     pixel stays black.
 
     Args:
-        fused: (1, H, W) in [0, 1].
-        rgb: (3, H, W) in [0, 1], the functional source.
+        fused: (1, *spatial) in [0, 1].
+        rgb: (3, *spatial) in [0, 1], the functional source.
 
     Returns:
-        (3, H, W) float32 in [0, 1].
+        (3, *spatial) float32 in [0, 1].
 
     Raises:
         ValueError: When the sizes differ.
@@ -100,6 +124,51 @@ def colorize(fused: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     room = np.where(chroma > 0, 1.0 - fused, fused)
     share = np.min(room / np.maximum(np.abs(chroma), 1e-6), axis=0, keepdims=True).clip(0.0, 1.0)
     return (fused + share * chroma).clip(0.0, 1.0)
+
+
+def color_fused(
+    fused: np.ndarray,
+    structural: np.ndarray,
+    functional: np.ndarray,
+    name: ColorMap | str,
+    lightness: Lightness | str = Lightness.AUTO,
+) -> np.ndarray:
+    """Show anatomy and functional value in one color picture.
+
+    Under ``"ember"`` and ``"gold"`` the lightness shows the anatomy, hue and chroma the value; see
+    :func:`~.perceptual.composition_table`. Under a classical map the picture has the map's chroma and the luminance of
+    the fused or structural image; see :func:`colorize`.
+
+    Args:
+        fused: (1, *spatial) in [0, 1].
+        structural: the structural source, of the same shape.
+        functional: the functional source, of the same shape.
+        name: of the color map.
+        lightness: which image the lightness is. Defaults to ``"auto"``: the structural one under ember and gold, the
+            fused one under the others.
+
+    Returns:
+        (3, *spatial) uint8.
+
+    Raises:
+        ValueError: When the shapes differ, or a word is not known.
+
+    Example:
+        >>> color_fused(*np.array([[[0.5]], [[0.4]], [[0.0]]]), "ember").ravel().tolist()
+        [102, 102, 102]
+    """
+    if not fused.shape == structural.shape == functional.shape or fused.shape[0] != 1:
+        raise ValueError(
+            f"Expected three images of one shape (1, ...), got {fused.shape}, {structural.shape}, {functional.shape}."
+        )
+    perceptual = ColorMap(name) in SHAPES
+    if Lightness(lightness) is Lightness.AUTO:
+        lightness = Lightness.STRUCTURAL if perceptual else Lightness.FUSED
+    base = structural if Lightness(lightness) is Lightness.STRUCTURAL else fused
+    if not perceptual:
+        return np.rint(colorize(base, apply_colormap(functional[0], name)) * 255).astype(np.uint8)
+    gray, value = (np.rint(image[0] * 255).astype(np.uint8) for image in (base, functional))
+    return np.moveaxis(composition_table(ColorMap(name), Lightness(lightness))[gray, value], -1, 0)
 
 
 def is_gray(rgb: np.ndarray) -> bool:

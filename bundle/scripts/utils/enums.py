@@ -10,6 +10,8 @@ __all__ = [
     "CTWindow",
     "ColorMap",
     "FusionGrid",
+    "LesionShape",
+    "Lightness",
     "Modality",
     "Precision",
     "RegistrationKind",
@@ -131,11 +133,24 @@ class RegistrationStart(StrEnum):
 
 
 class ColorMap(StrEnum):
-    """Colors of a functional volume: two that rise in luminance with the value, and the traditional one of PET."""
+    """Colors of a functional volume: two whose hue alone holds the value, gold also for the color-blind; and classics.
 
+    Hot and inferno rise in luminance with the value, pet-rainbow is the traditional map of PET.
+    """
+
+    EMBER = "ember"
+    GOLD = "gold"
     HOT = "hot"
     INFERNO = "inferno"
     PET_RAINBOW = "pet-rainbow"
+
+
+class Lightness(StrEnum):
+    """What the lightness under the colors is; ``auto``: the structural image under ember and gold, else the fused."""
+
+    AUTO = "auto"
+    STRUCTURAL = "structural"
+    FUSED = "fused"
 
 
 class CTWindow(StrEnum):
@@ -177,6 +192,14 @@ class ShardBy(StrEnum):
 
     IMAGE = "image"
     PATIENT = "patient"
+
+
+class LesionShape(StrEnum):
+    """Shape of a planted lesion: a Gaussian, a ring, or a streak, which is four times as long as it is wide."""
+
+    GAUSSIAN = "gaussian"
+    RING = "ring"
+    STREAK = "streak"
 
 
 class Better(StrEnum):

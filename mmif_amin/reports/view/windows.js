@@ -55,7 +55,7 @@ function scaleOf(key) {
   if (key === "a") return state.mode === "overlay" ? of("source_b", css(STUDY.colormaps.overlay), undefined, "over A: ") : of("source_a", GRAY);
   if (state.loss) return [css(STUDY.colormaps.loss), 0, 1, `lost of ${state.loss.at(-1).toUpperCase()}: part of the local information`];
   if (!state.detail) return of("source_a", GRAY);
-  return state.color ? of("source_b", css(STUDY.colormaps.functional), WINDOWS.source_b, "color: ") : [GRAY, ...state.windows.fused, "fused, no unit"];
+  return state.color ? of("source_b", css(STUDY.colormaps.fused), WINDOWS.source_b, "color: ") : [GRAY, ...state.windows.fused, "fused, no unit"];
 }
 function drawScales() {
   for (const [key, { figure }] of Object.entries(panels)) {
