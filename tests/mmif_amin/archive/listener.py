@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.conftest import ROOT
 from tests.mmif_amin.archive.made_up import PATIENT_WORDS
-from tests.mmif_amin.archive.orthanc import free_port
+from tests.mmif_amin.archive.orthanc import free_port, free_ports
 
 __all__ = ["Listener", "settings_file", "wait_for"]
 
@@ -40,7 +40,7 @@ class Listener:
         self.base = folder
         self.folder = folder / "node"
         self.log = folder / "listen.log"
-        self.port, self.metrics = free_port(), free_port()
+        self.port, self.metrics = free_ports(2)
         self.settings = {
             "folder": str(self.folder),
             "port": self.port,

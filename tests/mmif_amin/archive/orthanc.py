@@ -8,12 +8,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import requests
 
-__all__ = ["MISSING", "PLUGIN", "Orthanc", "free_port"]
+__all__ = ["MISSING", "PLUGIN", "Orthanc", "free_port", "free_ports"]
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 PROGRAM = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
@@ -25,11 +26,18 @@ MISSING = (
 START_SECONDS = 30
 
 
+def free_ports(count: int) -> list[int]:
+    """Different TCP ports of the loopback address that nobody has: all are held until the last is chosen."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """A TCP port of the loopback address that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 class Orthanc:
@@ -37,7 +45,7 @@ class Orthanc:
 
     def __init__(self, folder: Path, modalities: Mapping[str, list[Any]] | None = None, **settings: Any) -> None:
         self.folder = folder
-        self.http, self.dicom = free_port(), free_port()
+        self.http, self.dicom = free_ports(2)
         self.title = "ORTHANC"
         self.settings = {
             "Name": "test",
