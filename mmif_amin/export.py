@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from . import BUNDLE
 from .fuser import load_torch_network
-from .scripts.inferers.contract import INPUT_NAME, OUTPUT_NAME, SHIPPED, SMALLEST_SIDE
+from .scripts.inferers.contract import INPUT_NAME, KEEP_NAME, OUTPUT_NAME, SHIPPED, SMALLEST_SIDE
 from .scripts.inferers.onnx_session import OnnxSession
 from .scripts.inferers.runtimes import OnnxNetwork
 from .scripts.utils.checks import InputError
-from .scripts.utils.enums import Runtime
+from .scripts.utils.enums import Keep, Runtime
 from .scripts.utils.files import check_writable, sha256_of, write_atomically
 
 __all__ = ["export_network"]
@@ -101,6 +101,8 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
         "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
         "input": {"name": INPUT_NAME, "shape": ["batch", 2, "height", "width"], "smallest_side": SMALLEST_SIDE}
         | _described(contract["network_data_format"]["inputs"][INPUT_NAME]),
+        "condition": {"name": KEEP_NAME, "shape": [1], "dtype": "float32", "value_range": [0, 1]}
+        | {str(keep): keep.condition for keep in Keep},
         "output": {"name": OUTPUT_NAME, "shape": ["batch", 1, "height", "width"]}
         | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
         "compared_on": [list(shape) for shape in SHAPES],
@@ -120,7 +122,7 @@ def _identity(path: Path) -> dict[str, Any]:
 
 
 def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
-    """The network with open batch, height and width.
+    """The network with open batch, height and width, and its condition as a second input.
 
     Where PyTorch cannot reason about a size, such as whether a cropped tensor is contiguous, it asserts what held for
     the example. These assertions are taken out; the comparison covers the sizes that they would refuse.
@@ -129,7 +131,10 @@ def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
     sizes = {0: size("batch"), 2: size("height", min=SMALLEST_SIDE), 3: size("width", min=SMALLEST_SIDE)}
     with torch.no_grad():
         program = torch.export.export(
-            network, (torch.rand(EXAMPLE),), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
+            network,
+            (torch.rand(EXAMPLE), torch.zeros(1)),
+            dynamic_shapes=(sizes, None),
+            prefer_deferred_runtime_asserts_over_guards=True,
         )
     for node in list(program.graph.nodes):
         node.meta.pop("stack_trace", None)  # names files of this machine
@@ -176,7 +181,11 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
     logger.setLevel(logging.ERROR)  # else it counts the torchvision operators that are not there
     try:
         exported = torch.onnx.export(
-            program, opset_version=OPSET, input_names=[INPUT_NAME], output_names=[OUTPUT_NAME], verbose=False
+            program,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME, KEEP_NAME],
+            output_names=[OUTPUT_NAME],
+            verbose=False,
         )
         for node in exported.model.graph:  # type: ignore[union-attr]
             node.metadata_props.clear()  # where in the program it came from; half of the file
@@ -185,13 +194,16 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
         logger.setLevel(level)
 
 
-def _difference(exported: Callable[[torch.Tensor], torch.Tensor], network: torch.nn.Module) -> float:
-    """Largest difference over images of several sizes; a wrong shape counts as infinite."""
+def _difference(exported: Callable[..., torch.Tensor], network: torch.nn.Module) -> float:
+    """Largest difference over images of several sizes under each condition; a wrong shape counts as infinite."""
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     with torch.inference_mode():
         for shape in SHAPES:
             image = torch.rand(shape, generator=generator)
-            expected, got = network(image), exported(image)
-            largest = max(largest, float((expected - got).abs().max()) if got.shape == expected.shape else float("inf"))
+            for keep in Keep:
+                condition = torch.tensor([keep.condition])
+                expected, got = network(image, condition), exported(image, condition)
+                same = got.shape == expected.shape
+                largest = max(largest, float((expected - got).abs().max()) if same else float("inf"))
     return largest

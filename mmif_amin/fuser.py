@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from . import BUNDLE
-from .scripts.inferers.contract import SMALLEST_SIDE, choose_runtime
+from .scripts.inferers.contract import SMALLEST_SIDE, check_keep, choose_runtime
 from .scripts.inferers.onnx_session import OnnxSession
 from .scripts.inferers.tiles import fuse_in_tiles
 from .scripts.utils.color import colorize, is_gray, luminance
-from .scripts.utils.enums import Precision, Runtime
+from .scripts.utils.enums import Keep, Precision, Runtime
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +36,11 @@ class Fuser:
         refine: steps of the loss on each very pair after the network, see
             :class:`~scripts.inferers.refinement.Refinement`; they need torch and run on ``device``. What they did is in
             ``refinement.report()``. Defaults to 0: none, and ``refinement`` is None.
+        keep: what the image keeps above all, ``"both"`` or ``"lesions"``. Defaults to ``"both"``.
 
     Raises:
-        InputError: When ``refine`` is not a whole number from 0 to 10000.
+        ValueError: When ``keep`` is neither.
+        InputError: When ``refine`` is not a whole number from 0 to 10000, or not 0 where lesions are kept.
 
     Example:
         >>> fuser = load()
@@ -47,11 +49,16 @@ class Fuser:
     """
 
     def __init__(
-        self, network: torch.nn.Module | OnnxSession, device: str | torch.device = "cpu", refine: int = 0
+        self,
+        network: torch.nn.Module | OnnxSession,
+        device: str | torch.device = "cpu",
+        refine: int = 0,
+        keep: Keep | str = Keep.BOTH,
     ) -> None:
         self.network = network if isinstance(network, OnnxSession) else network.to(device).eval()
         self.device = device
         self.refinement = _refinement(refine)
+        self.keep = check_keep(keep, refine)
 
     def __call__(self, source_a: Image, source_b: Image, color: bool = True) -> Image:
         """Fuse one pair.
@@ -130,23 +137,24 @@ class Fuser:
         network = OnnxNetwork(self.network) if isinstance(self.network, OnnxSession) else self.network
         volume = torch.from_numpy(np.stack([source_a, source_b])).to(self.device, torch.float32)
         with torch.inference_mode():
-            fused = SliceFusionInferer(progress=progress, refinement=self.refinement).fuse_slices(
-                volume, network, np.eye(4) if affine is None else affine
-            )
+            inferer = SliceFusionInferer(progress=progress, refinement=self.refinement, keep=self.keep)
+            fused = inferer.fuse_slices(volume, network, np.eye(4) if affine is None else affine)
         return fused[0].cpu().numpy()
 
     def _fuse_arrays(self, images: np.ndarray) -> np.ndarray:
         """Run the network and the refinement on (B, 2, H, W) float32; returns (B, 1, H, W) float32."""
         if isinstance(self.network, OnnxSession) and self.refinement is None:
-            return self.network(images)
+            return self.network(images, self.keep.condition)
         import torch
 
         with torch.inference_mode():
             image = torch.from_numpy(images).to(self.device)
             if isinstance(self.network, OnnxSession):
-                fused = torch.from_numpy(self.network(images)).to(self.device)
-            else:
+                fused = torch.from_numpy(self.network(images, self.keep.condition)).to(self.device)
+            elif self.keep is Keep.BOTH:
                 fused = self.network(image).float()
+            else:
+                fused = self.network(image, torch.tensor([self.keep.condition], device=self.device)).float()
             return (self.refinement(fused, image) if self.refinement else fused).cpu().numpy()
 
 
@@ -156,6 +164,7 @@ def load(
     runtime: Runtime | str = Runtime.AUTO,
     precision: Precision | str = Precision.FLOAT32,
     refine: int = 0,
+    keep: Keep | str = Keep.BOTH,
 ) -> Fuser:
     """Load the trained fusion network.
 
@@ -170,18 +179,20 @@ def load(
             ``"float32"``.
         refine: steps of the loss on each very pair after the network, whatever its runtime; see :class:`Fuser`. 20 of
             them take about 1.3 s for 256x256 pixels on one core. Defaults to 0: none.
+        keep: what the image keeps above all: ``"both"`` sources' structure at the same place, or ``"lesions"``, small
+            bright and dark spots of either source. Defaults to ``"both"``.
 
     Raises:
-        ValueError: When the runtime or the precision is not known.
+        ValueError: When the runtime, the precision or ``keep`` is not known.
         InputError: When the file is missing, damaged, of another runtime or architecture, the device is not there, or
-            ``refine`` is not a whole number from 0 to 10000.
+            ``refine`` is not a whole number from 0 to 10000, or not 0 where lesions are kept.
     """
     chosen, path = choose_runtime(weights, device, runtime, precision)
     if chosen is Runtime.ONNX:
-        return Fuser(OnnxSession(path, str(device)), device, refine)
+        return Fuser(OnnxSession(path, str(device)), device, refine, keep)
     from .scripts.inferers.runtimes import load_network
 
-    return Fuser(load_network(_network, path, device, chosen, precision), device, refine)
+    return Fuser(load_network(_network, path, device, chosen, precision), device, refine, keep)
 
 
 def load_torch_network(weights: str | os.PathLike | None = None) -> torch.nn.Module:

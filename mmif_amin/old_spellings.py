@@ -1,4 +1,4 @@
-"""Spellings of version 0.4, which still work, with a warning. To be deleted in 0.7."""
+"""Spellings of version 0.4, which still work, with a warning. To be deleted in 1.0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def modern_spelling(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
     Example:
         >>> modern_spelling(["train", "--output_dir", "runs/mine"])
-        (['train', '--output', 'runs/mine'], ['--output_dir is now --output. The old spelling goes with version 0.7.'])
+        (['train', '--output', 'runs/mine'], ['--output_dir is now --output. The old spelling goes with version 1.0.'])
     """
     result: list[str] = []
     warnings: list[str] = []
@@ -32,7 +32,7 @@ def modern_spelling(words: Sequence[str]) -> tuple[list[str], list[str]]:
             dashed = name[2:].replace("_", "-")
             new = f"--{RENAMED.get(dashed, dashed)}"
             if new != name:
-                warnings.append(f"{name} is now {new}. The old spelling goes with version 0.7.")
+                warnings.append(f"{name} is now {new}. The old spelling goes with version 1.0.")
             result.append(new + equals + value)
         elif word.startswith("[") and result and result[-1] in LISTS:
             result.extend(_one_by_one(result.pop(), word))

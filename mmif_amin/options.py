@@ -17,6 +17,7 @@ from .scripts.utils.enums import (
     ColorMap,
     CTWindow,
     FusionGrid,
+    Keep,
     Lightness,
     Precision,
     RegistrationKind,
@@ -222,6 +223,7 @@ NETWORK_OPTIONS = (
     Option("runtime", "what runs the network, see export", str(Runtime.AUTO), choices=tuple(Runtime)),
     Option("precision", "bfloat16 is faster where it is built in", str(Precision.FLOAT32), choices=tuple(Precision)),
     Option("refine", "N steps of the loss on this very pair, in torch: slower and better", 0, parse=whole, metavar="N"),
+    Option("keep", "above all: both sources' structure, or lesions of either", str(Keep.BOTH), choices=tuple(Keep)),
 )
 VOLUME_OPTIONS = (
     REGISTER,

@@ -19,8 +19,9 @@ from .columns import DEFECTS, SHOWN
 __all__ = ["VARIANTS", "ablation", "ablation_table"]
 
 CONFIGS = BUNDLE / "configs"
-COLUMNS = ("score", *(name for name in SHOWN if name not in DEFECTS))
-DIFFERENCES = ("score", *(metric.DECLARATION.name for metric in (qabf, vif_min, vif_local)))
+WAY = "way_closed"  # mean over the tasks, of way_closed.json
+COLUMNS = ("score", WAY, *(name for name in SHOWN if name not in DEFECTS))
+DIFFERENCES = ("score", WAY, *(metric.DECLARATION.name for metric in (qabf, vif_min, vif_local)))
 
 # What is left out, as overrides of train.json; "config_file" names an overlay.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -31,6 +32,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no spatial attention": {"network_def#spatial_attention": False},
     "no Transformer": {"network_def#transformer": False},
     "fixed loss": {"adaptive": False},
+    "no lesions": {"lesion_share": 0.0},
+    "AdamW for Muon": {"optimizer#_target_": "torch.optim.AdamW", "learning_rate": 0.001},
     "loss taught by reconstruction": {"config_file": "train_two_level.json", "teacher#warmup": 100},
 }
 
@@ -79,7 +82,8 @@ def ablation(
             print(f"[{number}/{len(VARIANTS)}] {name}", flush=True)
             subprocess.run(_command(changes, dataset_dir, folder, epochs, seed), check=True)
             metrics = json.loads((folder / "best.json").read_text())["metrics"]
-            _write(done, json.dumps(metrics, indent=4))
+            parts = json.loads((folder / "way_closed.json").read_text())
+            _write(done, json.dumps({**metrics, WAY: sum(parts.values()) / len(parts)}, indent=4))
         results[name] = json.loads(done.read_text())
         _write(output / "ablation.md", ablation_table(results))
         _write(output / "ablation.json", json.dumps({"epochs": epochs, "seed": seed, "results": results}, indent=4))

@@ -12,11 +12,13 @@ from ..fuser import load
 from ..scripts.classical.probes import PROBES
 from ..scripts.classical.rules import AVERAGE, FUSION_RULES
 from ..scripts.utils.checks import InputError
+from ..scripts.utils.enums import Keep
 from .folders import read_fused
 
-__all__ = ["OURS", "Method", "benchmark_methods"]
+__all__ = ["KEEPS_LESIONS", "OURS", "Method", "benchmark_methods", "with_lesions_kept"]
 
 OURS = "MMIF-AMIN"
+KEEPS_LESIONS = f"{OURS}, lesions"  # the same weights with --keep lesions
 
 # From pairs of one size (B, 2, H, W) and their entries in the data list to the fused images (B, 1, H, W).
 Method = Callable[[torch.Tensor, Sequence[dict]], torch.Tensor]
@@ -35,7 +37,7 @@ def benchmark_methods(
     Raises:
         InputError: When a name of ``folders`` is one of the benchmark's own.
     """
-    taken = {OURS, *FUSION_RULES, *PROBES} & set(folders)
+    taken = {OURS, KEEPS_LESIONS, *FUSION_RULES, *PROBES} & set(folders)
     if taken:
         raise InputError(f"--method {sorted(taken)[0]}=...: this name is the benchmark's own. Choose another one.")
     rules = {**(FUSION_RULES if classical else {AVERAGE: FUSION_RULES[AVERAGE]}), **PROBES}
@@ -45,8 +47,21 @@ def benchmark_methods(
     return methods
 
 
-def _network(weights: str | os.PathLike | None) -> Method:
-    fuser = load(weights)
+def with_lesions_kept(methods: Mapping[str, Method], weights: str | os.PathLike | None) -> dict[str, Method]:
+    """Add this network with the wish to keep lesions, after the same network without it.
+
+    It is looked at where lesions are sought, and takes no second place in the ranks of the other metrics.
+
+    Args:
+        methods: of :func:`benchmark_methods`.
+        weights: of this network. None: the shipped ones.
+    """
+    ours = {OURS: methods[OURS], KEEPS_LESIONS: _network(weights, Keep.LESIONS)}
+    return {**ours, **{name: method for name, method in methods.items() if name != OURS}}
+
+
+def _network(weights: str | os.PathLike | None, keep: Keep = Keep.BOTH) -> Method:
+    fuser = load(weights, keep=keep)
     return lambda images, items: torch.from_numpy(fuser.fuse_stack(*images.numpy().swapaxes(0, 1)))[:, None]
 
 

@@ -26,7 +26,7 @@ from .detection.collect import Detection
 from .detection.planting import Planting
 from .detection.run import check_planted, has_planted, write_detection_csv
 from .folders import find_fused, fused_file, read_fused
-from .methods import Method, benchmark_methods
+from .methods import Method, benchmark_methods, with_lesions_kept
 from .report import markdown_report, write_html_report
 from .result import BenchmarkResult, ShownPair, summarize
 from .tracking import log_benchmark
@@ -97,7 +97,9 @@ def benchmark(
     functions = benchmark_methods(folders, weights, classical)
     loader = LoadSourced(color_key="color")
     _check_sizes(items, folders, loader)
-    detection = _detection(items, functions, folders, planting, loader)
+    detection = None
+    if planting is not None:
+        detection = _detection(items, with_lesions_kept(functions, weights), folders, planting, loader)
     shown = set(spread_over_tasks(items, pairs))
     measured = {task: _Measured() for task in tasks_of(items)}
     pictures: list[ShownPair] = []
@@ -145,12 +147,10 @@ def _detection(
     items: Sequence[dict],
     functions: Mapping[str, Method],
     folders: Mapping[str, Path],
-    planting: Planting | None,
+    planting: Planting,
     loader: LoadSourced,
-) -> Detection | None:
+) -> Detection:
     """What looks for lesions: in the images of all methods but those whose folder holds no planted pair."""
-    if planting is None:
-        return None
     planted = {name: folder for name, folder in folders.items() if has_planted(folder, items[0], planting, loader)}
     check_planted(items, planted, planting, loader)
     chosen = {name: function for name, function in functions.items() if name not in set(folders) - set(planted)}

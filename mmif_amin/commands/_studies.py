@@ -36,7 +36,9 @@ def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
     device = choose_device(args.device)
     wanted = Runtime.TORCH if args.runtime == Runtime.AUTO and args.weights is None else args.runtime
     runtime, _ = choose_runtime(args.weights, device, wanted, args.precision)
-    load(args.weights, device, runtime, args.precision, args.refine)  # refuses what cannot be used before the long work
+    load(
+        args.weights, device, runtime, args.precision, args.refine, args.keep
+    )  # refuses what cannot be used before the long work
     overrides = overrides_of(args, (*VOLUME_OPTIONS, *NETWORK_OPTIONS, LOSS_MAP, WEIGHTS))
     return {**overrides, "device": torch.device(device), "runtime": str(runtime)}
 

@@ -210,7 +210,7 @@ def _fuser(args: argparse.Namespace) -> Fuser:
     from ..device import choose_device
     from ..fuser import load
 
-    return load(args.weights, choose_device(args.device), args.runtime, args.precision, args.refine)
+    return load(args.weights, choose_device(args.device), args.runtime, args.precision, args.refine, args.keep)
 
 
 def _tell_refinement(fuser: Fuser) -> None:

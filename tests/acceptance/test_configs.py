@@ -44,6 +44,7 @@ SMALL = {
     "batch_size": 4,
     "patch_size": 64,
     "meta_interval": 2,
+    "optimum_steps": 0,
     "network_def#channels": 16,
     "network_def#growth": [4, 4],
     "network_def#num_blocks": [1, 1],

@@ -24,7 +24,18 @@ from tests.conftest import BUNDLE, make_pair, write_gray
 
 TRAIN, MULTI_TRAIN = ["train"], ["train", "multi_gpu_train"]
 EVALUATE, MULTI_EVALUATE = ["train", "evaluate"], ["train", "evaluate", "multi_gpu_evaluate"]
-SMALL = ["--batch_size", "4", "--patch_size", "64", "--val_interval", "1", "--network_def#channels", "16"]
+SMALL = [
+    "--batch_size",
+    "4",
+    "--patch_size",
+    "64",
+    "--val_interval",
+    "1",
+    "--optimum_steps",
+    "0",
+    "--network_def#channels",
+    "16",
+]
 SMALL += ["--meta_interval", "2", "--teacher#warmup", "2"]
 # The second: torch hangs when it restarts the processes with the store of the first try (pytorch issue 135712).
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}

@@ -20,6 +20,7 @@ OVERRIDES = {
     "batch_size": "4",
     "patch_size": "64",
     "meta_interval": "2",
+    "optimum_steps": "0",
     "network_def#channels": "16",
 }
 

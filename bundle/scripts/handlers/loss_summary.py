@@ -20,7 +20,7 @@ __all__ = ["LossSummaryHandler"]
 
 
 class LossSummaryHandler:
-    """Collects the loss's ``summary()``, the trainer's ``outer_values`` and the learning rate; stores epoch means.
+    """Collects the trainer's ``summary()``, its ``outer_values`` and the learning rate; stores epoch means.
 
     They go to ``engine.state.metrics`` (so MLflow logs them; put this handler before the MLFlowHandler), to
     ``loss_weights.csv`` and to ``loss_weights.png``. A resumed run continues both. The means are over all processes of
@@ -47,9 +47,8 @@ class LossSummaryHandler:
         """Add one iteration."""
         tasks = [item[SourceKeys.TASK] for item in engine.state.batch if SourceKeys.TASK in item]
         values = {
-            "loss": float(engine.state.output[0]["loss"]),
             "learning_rate": engine.optimizer.param_groups[0]["lr"],
-            **engine.loss_function.summary(tasks),
+            **engine.summary(tasks),
             **engine.outer_values,
         }
         for name, value in values.items():

@@ -12,19 +12,22 @@ import numpy as np
 
 from .. import BUNDLE_ROOT
 from ..utils.checks import InputError, first_line
-from ..utils.enums import Precision, Runtime
+from ..utils.enums import Keep, Precision, Runtime
 
 __all__ = [
     "INPUT_NAME",
+    "KEEP_NAME",
     "LARGEST_WHOLE_SIDE",
     "OUTPUT_NAME",
     "SHIPPED",
     "SMALLEST_SIDE",
     "check_exported",
+    "check_keep",
     "choose_runtime",
 ]
 
 INPUT_NAME, OUTPUT_NAME = "image", "pred"  # as in configs/metadata.json
+KEEP_NAME = "keep"  # the second input of an exported network: one number, see scripts.utils.enums.Keep
 SMALLEST_SIDE = 16  # pixels; the network's filters need as many
 LARGEST_WHOLE_SIDE = 768  # pixels; a larger image is fused in tiles
 SHIPPED = {
@@ -78,6 +81,25 @@ def choose_runtime(
             "that runtime, or write the file with mmif-amin export."
         )
     return runtime, path
+
+
+def check_keep(keep: Keep | str, refine: int) -> Keep:
+    """Check what a fused image is to keep above all.
+
+    Args:
+        keep: ``"both"`` or ``"lesions"``.
+        refine: steps of the loss that come after the network.
+
+    Returns:
+        The member of :class:`~scripts.utils.enums.Keep`.
+
+    Raises:
+        ValueError: When the word is not known.
+        InputError: When an image that keeps lesions is to be refined: the loss of the refinement does not ask for them.
+    """
+    if Keep(keep) is Keep.LESIONS and refine:
+        raise InputError(f"--refine {refine}: is for --keep {Keep.BOTH}, got {keep}. Leave one of them out.")
+    return Keep(keep)
 
 
 def check_exported(path: Path, fuse: Callable[[np.ndarray], Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.checks import InputError, first_line
-from .contract import INPUT_NAME, OUTPUT_NAME, check_exported
+from .contract import INPUT_NAME, KEEP_NAME, OUTPUT_NAME, check_exported
 
 __all__ = ["OnnxSession"]
 
@@ -24,7 +24,8 @@ class OnnxSession:
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; CUDA needs the package onnxruntime-gpu. Defaults to ``"cpu"``.
 
     Shape:
-        (B, 2, H, W) in [0, 1], any size from 16 up; returns (B, 1, H, W) in [0, 1], both float32 arrays.
+        image: (B, 2, H, W) in [0, 1], any size from 16 up; keep: the condition, one number in [0, 1], by default 0.
+        Returns (B, 1, H, W) in [0, 1], a float32 array as ``image``.
 
     Raises:
         InputError: When onnxruntime is not installed or lacks the device, or the file is not such a network.
@@ -59,16 +60,17 @@ class OnnxSession:
         if provider not in self.session.get_providers():  # ONNX Runtime falls back to the CPU without a word
             raise InputError(f"--device {device}: ONNX Runtime cannot start CUDA here. Use --device cpu.")
         names = [[value.name for value in values] for values in (self.session.get_inputs(), self.session.get_outputs())]
-        if names != [[INPUT_NAME], [OUTPUT_NAME]]:
+        if names != [[INPUT_NAME, KEEP_NAME], [OUTPUT_NAME]]:
             raise InputError(
-                f"{path}: expected the input '{INPUT_NAME}' and the output '{OUTPUT_NAME}', got {names[0]} and "
-                f"{names[1]}. Write the file with mmif-amin export."
+                f"{path}: expected the inputs '{INPUT_NAME}' and '{KEEP_NAME}' and the output '{OUTPUT_NAME}', got "
+                f"{names[0]} and {names[1]}. Write the file with mmif-amin export of this version."
             )
         check_exported(Path(path), self)
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray, keep: float = 0.0) -> np.ndarray:
         """Fuse both channels of ``image``."""
-        return self.session.run(None, {INPUT_NAME: np.ascontiguousarray(image, dtype=np.float32)})[0]
+        values = {INPUT_NAME: np.ascontiguousarray(image, dtype=np.float32), KEEP_NAME: np.array([keep], np.float32)}
+        return self.session.run(None, values)[0]
 
 
 def _thread_count() -> int:

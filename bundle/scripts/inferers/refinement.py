@@ -13,11 +13,8 @@ from ..losses.fixed import FixedFusionLoss
 from ..networks.layers.fusion_law import corrected, disagreement
 from ..utils.checks import InputError
 
-__all__ = ["BALANCED", "Refinement"]
+__all__ = ["Refinement"]
 
-# With these weights structure, edges and sharpness all rise from the network's image; with the anchors, which lead a
-# training from the pixel-wise maximum, edges rise and structure falls (docs/decisions.md).
-BALANCED = {"structure_a": 4.0, "structure_b": 4.0, "edges": 9.0, "sharpness": 6.0, "entropy": 3.0}
 DARK = 0.01  # brightness of the brighter source at which a correction has half its strength, fraction of white
 MOST_STEPS = 10_000  # hundreds of times as many as bring anything
 TIMED_STEPS = 2
@@ -44,7 +41,7 @@ class Refinement:
     Args:
         steps: how many. Defaults to 0: the images stay as they are.
         loss: what falls; its weights for a pair are those that it proposes before the first step. Defaults to None:
-            :class:`~scripts.losses.fixed.FixedFusionLoss` with the weights ``BALANCED``.
+            :class:`~scripts.losses.fixed.FixedFusionLoss`.
         learning_rate: of the first step, fractions of white. Defaults to 0.012.
 
     Raises:
@@ -65,7 +62,7 @@ class Refinement:
         if not learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive, got {learning_rate}.")
         self.steps = steps
-        self.loss = FixedFusionLoss(anchors=BALANCED) if loss is None else loss
+        self.loss = FixedFusionLoss() if loss is None else loss
         self.learning_rate = learning_rate
         self.restart()
 

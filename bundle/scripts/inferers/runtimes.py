@@ -24,17 +24,18 @@ class OnnxNetwork(nn.Module):
         session: see :class:`~scripts.inferers.onnx_session.OnnxSession`.
 
     Shape:
-        (B, 2, H, W) in [0, 1], any size from 16 up; returns (B, 1, H, W) in [0, 1] on the input's device.
+        image: (B, 2, H, W) in [0, 1], any size from 16 up; keep: (1,) in [0, 1], the condition, by default 0.
+        Returns (B, 1, H, W) in [0, 1] on the input's device.
     """
 
     def __init__(self, session: OnnxSession) -> None:
         super().__init__()
         self.session = session
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Fuse both channels of ``image``."""
         values = image.detach().to("cpu", torch.float32).numpy()
-        return torch.from_numpy(self.session(values)).to(image.device)
+        return torch.from_numpy(self.session(values, 0.0 if keep is None else keep.item())).to(image.device)
 
 
 def load_network(

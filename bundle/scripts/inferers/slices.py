@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..utils.checks import InputError
-from .contract import LARGEST_WHOLE_SIDE, SMALLEST_SIDE
+from ..utils.enums import Keep
+from .contract import LARGEST_WHOLE_SIDE, SMALLEST_SIDE, check_keep
 from .tiles import OVERLAP, fuse_in_tiles
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["SliceFusionInferer", "best_axis"]
 PIXELS_AT_ONCE = 4 * 256 * 256
 ANISOTROPIC = 1.25  # a slice spacing above this many times the pixel spacing decides the axis
 
-Network = Callable[[torch.Tensor], torch.Tensor]  # (B, 2, H, W) to (B, 1, H, W)
+Network = Callable[..., torch.Tensor]  # (B, 2, H, W), and the condition if it is not 0, to (B, 1, H, W)
 
 
 def best_axis(shape: Iterable[int], affine: np.ndarray) -> int:
@@ -67,13 +68,15 @@ class SliceFusionInferer:
         overlap: of neighboring tiles, fraction of their side. Defaults to 0.25.
         progress: show a bar with the time left. Defaults to False.
         refinement: refines what the network made. Defaults to None: nothing does.
+        keep: what the fused image keeps above all, ``"both"`` or ``"lesions"``. Defaults to ``"both"``, which asks
+            nothing of the network but to take images.
 
     Shape:
         (B, 2, X, Y, Z) or (B, 2, H, W) in [0, 1]; returns (B, 1, ...) in [0, 1].
 
     Raises:
         ValueError: When ``axes`` is neither, or the input is not of that shape.
-        InputError: When a volume has no slices of 16 x 16 pixels.
+        InputError: When a volume has no slices of 16 x 16 pixels, or what keeps lesions is to be refined.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class SliceFusionInferer:
         overlap: float = OVERLAP,
         progress: bool = False,
         refinement: Refinement | None = None,
+        keep: Keep | str = Keep.BOTH,
     ) -> None:
         if axes not in ("best", "all"):
             raise ValueError(f"`axes` must be 'best' or 'all', got '{axes}'.")
@@ -91,6 +95,8 @@ class SliceFusionInferer:
         self.overlap = overlap
         self.progress = progress
         self.refinement = refinement if refinement is not None and refinement.steps > 0 else None
+        self.keep = Keep(keep)
+        check_keep(self.keep, 0 if self.refinement is None else self.refinement.steps)
 
     def __call__(self, inputs: torch.Tensor, network: Network, *args: object, **kwargs: object) -> torch.Tensor:
         """Fuse a batch."""
@@ -100,9 +106,16 @@ class SliceFusionInferer:
         if self.refinement:
             self.refinement.restart()
         if inputs.ndim == 4:
-            return fuse_in_tiles(image, self._refined(network), self.patch_size, self.overlap)
+            return fuse_in_tiles(image, self._refined(self._asked(network)), self.patch_size, self.overlap)
         affine = getattr(inputs, "affine", torch.eye(4)).reshape(-1, 4, 4)[0].numpy()
         return torch.stack([self.fuse_slices(volume, network, affine) for volume in image])
+
+    def _asked(self, network: Network) -> Network:
+        """The network, asked for what the image is to keep."""
+        if self.keep is Keep.BOTH:
+            return network
+        condition = torch.tensor([self.keep.condition])
+        return lambda image: network(image, condition.to(image.device))
 
     def _refined(self, network: Network) -> Network:
         """The network with what refines its images."""
@@ -114,7 +127,7 @@ class SliceFusionInferer:
 
         Args:
             volume: (2, X, Y, Z) in [0, 1].
-            network: takes (B, 2, H, W) and returns (B, 1, H, W).
+            network: takes (B, 2, H, W), and the condition where lesions are to be kept, and returns (B, 1, H, W).
             affine: (4, 4), voxel to world.
 
         Returns:
@@ -122,7 +135,7 @@ class SliceFusionInferer:
         """
         from tqdm import tqdm
 
-        shape = volume.shape[1:]
+        shape, network = volume.shape[1:], self._asked(network)
         best = best_axis(shape, affine)
         axes = list(range(3)) if self.axes == "all" else [best]
         axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= SMALLEST_SIDE]

@@ -251,10 +251,11 @@ class ReconstructionTeacher(LossTeacher):
         """
         parameters: dict[str, Any] = {name: p for name, p in network.named_parameters() if p.requires_grad}
         loss = self.loss.evaluate(functional_call(network, parameters, (image,)), image, weights)
-        gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
-        stepped = {
+        gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
+        stepped = {  # what only the condition uses has no gradient
             name: p.detach() - self.virtual_step * _step_size(optimizer, p, g) * g
             for (name, p), g in zip(parameters.items(), gradients, strict=True)
+            if g is not None
         }
         return functional_call(network, stepped, (image,))
 

@@ -1,14 +1,11 @@
-"""What blocks and nets share: the check of their dimensions, the start at zero, the layout in memory, old names."""
+"""What blocks and nets share: the check of their dimensions, the start at zero, the layout in memory."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["channels_last", "check_spatial_dims", "rename_parameters", "start_at_zero"]
+__all__ = ["channels_last", "check_spatial_dims", "start_at_zero"]
 
 
 def check_spatial_dims(spatial_dims: int) -> None:
@@ -39,22 +36,3 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     if x.dim() == 4:
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous(memory_format=torch.channels_last_3d)
-
-
-def rename_parameters(state_dict: dict[str, Any], prefix: str, names: Mapping[str, str]) -> None:
-    """Rename the parameters of one module in a state dict, in place.
-
-    Args:
-        state_dict: of the module or of a network that holds it.
-        prefix: name of the module in the state dict, with a dot at its end.
-        names: how the old names begin after the prefix, and how the new ones begin instead.
-
-    Example:
-        >>> state = {"net.old.weight": 1, "net.bias": 2}
-        >>> rename_parameters(state, "net.", {"old.": "new."})
-        >>> state
-        {'net.bias': 2, 'net.new.weight': 1}
-    """
-    for before, after in names.items():
-        for key in [key for key in state_dict if key.startswith(prefix + before)]:
-            state_dict[prefix + after + key.removeprefix(prefix + before)] = state_dict.pop(key)

@@ -10,6 +10,7 @@ __all__ = [
     "CTWindow",
     "ColorMap",
     "FusionGrid",
+    "Keep",
     "LesionShape",
     "Lightness",
     "Modality",
@@ -169,6 +170,18 @@ class FusionGrid(StrEnum):
 
     REFERENCE = "reference"
     FINEST = "finest"
+
+
+class Keep(StrEnum):
+    """What the fused image keeps above all."""
+
+    BOTH = "both"  # the structure of both sources at the same place
+    LESIONS = "lesions"  # small bright and dark spots of either source
+
+    @property
+    def condition(self) -> float:
+        """The network's condition, from 0 to 1."""
+        return {Keep.BOTH: 0.0, Keep.LESIONS: 1.0}[self]
 
 
 class Precision(StrEnum):

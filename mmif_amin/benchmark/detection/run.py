@@ -18,7 +18,7 @@ from ...scripts.utils.enums import ColorMap
 from ...scripts.utils.files import check_writable, write_atomically
 from ...scripts.utils.tables import write_csv
 from ..folders import find_fused
-from ..methods import benchmark_methods
+from ..methods import benchmark_methods, with_lesions_kept
 from ..tracking import log_detection
 from .collect import Detection
 from .planting import Planting, load_pair
@@ -67,7 +67,7 @@ def detect(
     check_writable(output / "detectability.json")
     folders = {name: Path(folder) for name, folder in (methods or {}).items()}
     loader = LoadSourced()
-    functions = benchmark_methods(folders, weights, classical)
+    functions = with_lesions_kept(benchmark_methods(folders, weights, classical), weights)
     check_planted(items, folders, planting, loader)
     detection = Detection(functions, planting, folders, colormap)
     for item in tqdm(items, desc="detectability", unit="pair"):

@@ -13,7 +13,14 @@ from benchmarks.federated import simulate, write_job
 
 pytest.importorskip("monai_nvflare", reason="monai-nvflare is not installed; make test-federated installs it")
 
-OPTIONS = {"batch_size": 4, "patch_size": 64, "network_def#channels": 16, "meta_interval": 1, "teacher#warmup": 0}
+OPTIONS = {
+    "batch_size": 4,
+    "patch_size": 64,
+    "network_def#channels": 16,
+    "meta_interval": 1,
+    "teacher#warmup": 0,
+    "optimum_steps": 0,
+}
 ROUNDS = 3
 
 

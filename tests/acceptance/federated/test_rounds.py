@@ -10,7 +10,14 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from benchmarks.federated import EVALUATE, TRAIN
 from tests.conftest import BUNDLE
 
-KEYS = {"batch_size": 4, "patch_size": 64, "network_def#channels": 16, "learning_rate": 0.0, "epochs": 2}
+KEYS = {
+    "batch_size": 4,
+    "patch_size": 64,
+    "network_def#channels": 16,
+    "learning_rate": 0.0,
+    "epochs": 2,
+    "optimum_steps": 0,
+}
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from mmif_amin.benchmark.ablation import CONFIGS, VARIANTS, ablation, ablation_t
 
 
 def means(value: float) -> dict[str, float]:
-    return dict.fromkeys((*METRIC_NAMES, "score"), value)
+    return dict.fromkeys((*METRIC_NAMES, "score", "way_closed"), value)
 
 
 def test_table_shows_what_each_part_earns():
@@ -42,6 +42,7 @@ def test_finished_variants_are_not_trained_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         folder.mkdir(parents=True)
         (folder / "best.json").write_text(json.dumps({"metrics": means(0.1 * len(trained))}))
+        (folder / "way_closed.json").write_text(json.dumps({"CT-MRI": 0.2, "PET-MRI": 0.6}))
 
     monkeypatch.setattr("mmif_amin.benchmark.ablation.subprocess.run", train)
     with pytest.raises(KeyboardInterrupt):
@@ -51,3 +52,4 @@ def test_finished_variants_are_not_trained_again(tmp_path, monkeypatch):
     assert trained == [*list(VARIANTS)[:3], *list(VARIANTS)[2:]]
     assert list(results) == list(VARIANTS)
     assert results["full"]["VIF"] == pytest.approx(0.1)
+    assert results["full"]["way_closed"] == pytest.approx(0.4)

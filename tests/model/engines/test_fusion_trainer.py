@@ -6,10 +6,15 @@ import copy
 
 import pytest
 import torch
+from ignite.engine import Events
 from scripts.engines.fusion_trainer import FusionTrainer, prepare_fusion_batch
 from scripts.losses.fixed import FixedFusionLoss
+from scripts.losses.lesions import LesionLessons
+from scripts.networks.nets.mmif_amin import MMIFAMIN
+from scripts.optimizers.muon import Muon
 
 from tests.conftest import make_pair
+from tests.model.losses.test_lesions import textured
 from tests.model.losses.test_teachers import make_student, make_teacher, same, split_pair
 
 
@@ -40,7 +45,7 @@ def make_trainer(
 )
 def test_all_networks_learn(teaching, logged):
     trainer = make_trainer([make_pair((64, 64), seed) for seed in range(6)], teaching, interval=1, warmup=0)
-    parts = [trainer.network, trainer.loss_function.proposal]
+    parts = [trainer.network, trainer.fusion_loss.proposal]
     parts += [trainer.teacher.reconstruction] if teaching == "reconstruction" else []
     before = [copy.deepcopy(part.state_dict()) for part in parts]
     trainer.run()
@@ -51,9 +56,9 @@ def test_all_networks_learn(teaching, logged):
 
 def test_the_proposal_waits_for_its_warm_up():
     trainer = make_trainer([make_pair((64, 64))] * 4, interval=1, warmup=4)
-    before = copy.deepcopy(trainer.loss_function.state_dict())
+    before = copy.deepcopy(trainer.fusion_loss.state_dict())
     trainer.run()
-    assert same(trainer.loss_function.state_dict(), before)
+    assert same(trainer.fusion_loss.state_dict(), before)
     assert trainer.outer_values == {}
 
 
@@ -76,9 +81,9 @@ def test_reconstruction_teaches_a_loss_under_which_more_can_be_rebuilt():
 def test_the_loss_goes_down():
     image = make_pair((64, 64))
     trainer = make_trainer([image] * 120, None)
-    before = trainer.loss_function(trainer.network(image), image).item()
+    before = trainer.fusion_loss(trainer.network(image), image).item()
     trainer.run()
-    assert trainer.loss_function(trainer.network(image), image).item() < before - 0.02
+    assert trainer.fusion_loss(trainer.network(image), image).item() < before - 0.02
     assert trainer.outer_values == {}
 
 
@@ -123,7 +128,7 @@ def test_batches_must_hold_the_image():
 @pytest.mark.parametrize("teaching", ["regret", "reconstruction"])
 def test_mixed_precision_on_cuda(teaching):
     trainer = make_trainer([make_pair((64, 64), seed) for seed in range(4)], teaching, interval=1, warmup=0)
-    for part in (trainer.network, trainer.loss_function, getattr(trainer.teacher, "reconstruction", None)):
+    for part in (trainer.network, trainer.fusion_loss, getattr(trainer.teacher, "reconstruction", None)):
         if part is not None:
             part.cuda()
     trainer.state.device = torch.device("cuda")
@@ -131,3 +136,44 @@ def test_mixed_precision_on_cuda(teaching):
     trainer.scaler = torch.amp.GradScaler("cuda")
     trainer.run()
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
+
+
+def test_lesions_teach_what_the_condition_uses():
+    """Iterations with lesions alone: the network learns under its condition, and the log says how much was lost."""
+    network = MMIFAMIN(2, channels=16, num_complementary_blocks=1, decoder_channels=8, num_decoder_blocks=1)
+    optimizer = Muon(network.parameters(), lr=1e-2)
+    image = textured(0)
+    trainer = FusionTrainer(
+        device="cpu",
+        max_epochs=1,
+        train_data_loader=[{"image": image, "task": ["CT-MRI"] * len(image)}] * 40,
+        network=network,
+        optimizer=optimizer,
+        loss_function=FixedFusionLoss(["local", "edges"]),
+        lesions=LesionLessons(share=1.0, weight=3.0, pace=1.0),
+    )
+    seen = []
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.summary([])["outer/lesions"])
+    )
+    torch.manual_seed(0)
+    trainer.run()
+    assert sum(seen[-10:]) < sum(seen[:10])
+    assert network.kept_maps.weight.grad.abs().max() > 0
+    fused = [trainer.network.eval()(image, torch.tensor([keep])) for keep in (0.0, 1.0)]
+    assert (fused[0] - fused[1]).abs().max() > 1e-3
+    assert [tuple(item["pred"].shape) for item in trainer.state.output] == [(1, 96, 96)] * 2
+
+
+def test_without_lesions_nothing_of_the_condition_moves():
+    network = MMIFAMIN(2, channels=16, num_complementary_blocks=1, decoder_channels=8, num_decoder_blocks=1)
+    before = copy.deepcopy(network.kept_maps.state_dict())
+    FusionTrainer(
+        device="cpu",
+        max_epochs=1,
+        train_data_loader=[{"image": textured(1)}] * 3,
+        network=network,
+        optimizer=Muon(network.parameters(), lr=1e-2),
+        loss_function=FixedFusionLoss(["local", "edges"]),
+    ).run()
+    assert same(network.kept_maps.state_dict(), before)

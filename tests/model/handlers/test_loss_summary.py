@@ -14,8 +14,8 @@ from tests.conftest import make_pair
 
 
 def summarized(engine: Engine) -> Engine:
-    engine.loss_function = FixedFusionLoss()
-    engine.outer_values = {}
+    engine.fusion_loss, engine.outer_values = FixedFusionLoss(), {}
+    engine.summary = lambda tasks: {"loss": engine.state.output[0]["loss"], **engine.fusion_loss.summary(tasks)}
     engine.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     return engine
 
@@ -24,7 +24,7 @@ def test_writes_table_curves_and_metrics(tmp_path):
     pair = make_pair((64, 64))
 
     def step(engine, batch):
-        engine.loss_function(pair.mean(dim=1, keepdim=True), pair)
+        engine.fusion_loss(pair.mean(dim=1, keepdim=True), pair)
         return [{"loss": 2.0 * batch[0]["number"]}]
 
     for first, last in ((1, 2), (2, 3)):  # a resumed run repeats epoch 2 and goes on

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 from scripts.data.datalist import fusion_datalist
 from scripts.data.pictures import read_source
-from scripts.inferers.refinement import BALANCED, Refinement
+from scripts.inferers.refinement import Refinement
 from scripts.inferers.runtimes import load_network
 from scripts.inferers.slices import SliceFusionInferer
 from scripts.inferers.tiles import fuse_in_tiles
@@ -43,7 +43,7 @@ class Told(FixedFusionLoss):
     """Remembers all values."""
 
     def __init__(self):
-        super().__init__(anchors=BALANCED)
+        super().__init__()
         self.values = []
 
     def evaluate(self, *args):

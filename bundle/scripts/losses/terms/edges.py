@@ -50,6 +50,6 @@ def edges_and_sharpness(inputs: TermInputs) -> tuple[torch.Tensor, torch.Tensor,
 
 
 TERMS = (
-    LossTerm("edges", 14.0, lambda inputs: inputs.once(edges_and_sharpness)[0]),
+    LossTerm("edges", 9.0, lambda inputs: inputs.once(edges_and_sharpness)[0]),
     LossTerm("edges_worse", 0.5, lambda inputs: inputs.once(edges_and_sharpness)[1]),
 )

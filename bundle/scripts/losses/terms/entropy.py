@@ -28,4 +28,4 @@ def entropy(inputs: TermInputs) -> torch.Tensor:
     return -(nats + 0.02).log()
 
 
-TERMS = (LossTerm("entropy", 2.0, entropy),)
+TERMS = (LossTerm("entropy", 3.0, entropy),)

@@ -51,7 +51,7 @@ def _structure_and_local(inputs: TermInputs) -> tuple[torch.Tensor, torch.Tensor
 
 
 TERMS = (
-    LossTerm("structure_a", 1.5, lambda inputs: inputs.once(_structure_and_local)[0][:, 0]),
-    LossTerm("structure_b", 1.5, lambda inputs: inputs.once(_structure_and_local)[0][:, 1]),
+    LossTerm("structure_a", 4.0, lambda inputs: inputs.once(_structure_and_local)[0][:, 0]),
+    LossTerm("structure_b", 4.0, lambda inputs: inputs.once(_structure_and_local)[0][:, 1]),
     LossTerm("local", 10.0, lambda inputs: inputs.once(_structure_and_local)[1]),
 )

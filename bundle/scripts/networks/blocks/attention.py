@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from monai.networks.blocks.cablock import CABlock
 from monai.networks.layers.factories import Act, Conv, Norm
 from torch import nn
 
-from ..utils import channels_last, rename_parameters
+from ..utils import channels_last
 
 __all__ = ["ChannelAttention", "ChannelLayerNorm", "SpatialAttention", "TransposedAttention"]
 
@@ -94,7 +92,7 @@ class TransposedAttention(CABlock):
     """Multi-head self-attention across channels instead of pixels: its cost is linear in the number of pixels.
 
     MONAI's ``CABlock`` with its own ``forward``, which has the same result: that of MONAI calls einops with keyword
-    arguments, which TorchScript cannot compile. State dicts of version 0.4.0 can be loaded.
+    arguments, which TorchScript cannot compile.
 
     Args:
         spatial_dims: 2 or 3.
@@ -115,7 +113,6 @@ class TransposedAttention(CABlock):
         if channels % num_heads:
             raise ValueError(f"`num_heads` must divide `channels`, got {num_heads} and {channels}.")
         super().__init__(spatial_dims, channels, num_heads, bias=True)
-        self.register_load_state_dict_pre_hook(_rename_old_parameters)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attend across channels."""
@@ -126,11 +123,3 @@ class TransposedAttention(CABlock):
         k = nn.functional.normalize(k.reshape(heads), dim=-1)
         attended = self._normal_attention(q, k, v.reshape(heads))
         return self.project_out(channels_last(attended.reshape(x.shape)))
-
-
-OLD_NAMES = {"qkv.0.": "qkv.conv.", "qkv.1.": "qkv_dwconv.conv.", "project.": "project_out.conv."}  # of 0.4.0
-
-
-def _rename_old_parameters(module: nn.Module, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
-    """Give parameters of version 0.4.0 the names that they have in MONAI's CABlock."""
-    rename_parameters(state_dict, prefix, OLD_NAMES)

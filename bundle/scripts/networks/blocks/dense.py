@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from monai.networks.blocks.denseblock import DenseBlock
 from monai.networks.layers.factories import Conv
 from monai.networks.layers.utils import get_act_layer
 from torch import nn
 
-from ..utils import rename_parameters, start_at_zero
+from ..utils import start_at_zero
 
 __all__ = ["DenseSubnet"]
 
 
 class DenseSubnet(nn.Module):
     """Dense block: each 3x3 convolution sees the input and all features before it; the last one starts at zero.
-
-    State dicts of version 0.4.0 can be loaded.
 
     Args:
         spatial_dims: 2 or 3.
@@ -47,13 +43,7 @@ class DenseSubnet(nn.Module):
         )
         self.last = conv(in_channels + num_layers * growth, out_channels, 3, padding=1)
         start_at_zero(self.last)
-        self.register_load_state_dict_pre_hook(_rename_old_layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the dense block."""
         return self.last(self.layers(x))
-
-
-def _rename_old_layers(module: DenseSubnet, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
-    """Give parameters of version 0.4.0 (``layers.0.``) the names that MONAI's DenseBlock has (``layers.layers0.``)."""
-    rename_parameters(state_dict, prefix, {f"layers.{k}.": f"layers.layers{k}." for k in range(len(module.layers))})

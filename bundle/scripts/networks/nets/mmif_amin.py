@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from monai.networks.blocks.convolutions import ResidualUnit
 from monai.networks.layers.factories import Conv
 from monai.networks.layers.utils import get_act_layer
 from monai.networks.utils import pixelshuffle
@@ -14,6 +15,7 @@ from torch import nn
 from ..blocks.mcfem import MCFEM
 from ..blocks.store import FeatureExtractors
 from ..layers.fusion_law import corrected, disagreement
+from ..layers.modulation import FeatureModulation
 from ..utils import channels_last, check_spatial_dims, start_at_zero
 
 __all__ = ["MMIFAMIN"]
@@ -35,8 +37,11 @@ class MMIFAMIN(nn.Module):
     compressed, never clipped, as it comes near. Two laws hold by design: where both sources are black F is black, and
     F(x, x) = x. At the start, with u = v = 0, F is the pixel-wise maximum.
 
-    This is an independent implementation of the idea in the abstract of the reference; layout and fusion rule are our
-    own. State dicts of version 0.4.0 can be loaded with ``load_state_dict``.
+    One network holds several wishes: the condition ``keep`` changes features and maps in proportion, from 0, both
+    sources at the same place, to 1, lesions as easy to find as can be. Both laws hold for each.
+
+    This is an independent implementation of the idea in the abstract of the reference; layout, fusion rule and
+    condition are our own.
 
     Features and maps have the precision of the weights, the fusion rule that of the image: both laws hold exactly after
     ``net.bfloat16()`` too.
@@ -46,10 +51,11 @@ class MMIFAMIN(nn.Module):
         in_channels: both sources together; must be 2. Defaults to 2.
         out_channels: the fused image; must be 1. Defaults to 1.
         growth: growth of the IDN's dense sub-networks, half and quarter resolution. Defaults to ``(8, 16)``.
-        num_blocks: coupling blocks of the IDN, half and quarter resolution. Defaults to ``(2, 2)``.
+        num_blocks: coupling blocks of the IDN, half and quarter resolution. Defaults to ``(1, 1)``.
         channels: width of the MCFEM. Defaults to 48.
         num_complementary_blocks: blocks of the MCFEM. Defaults to 2.
-        decoder_channels: width of the decoder. Defaults to 24.
+        decoder_channels: width of the decoder. Defaults to 48.
+        num_decoder_blocks: residual blocks of the decoder. Defaults to 2.
         kernel_sizes: sizes of the MCFEM's depthwise convolutions. Defaults to ``(3, 5, 7)``.
         channel_attention: use the MCFEM's channel attention. Defaults to True.
         spatial_attention: use the MCFEM's spatial attention. Defaults to True.
@@ -62,8 +68,11 @@ class MMIFAMIN(nn.Module):
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
 
     Shape:
-        (B, 2, *spatial) in [0, 1], any size from 16 up; channel 0 the structural image (MRI), channel 1 the other (CT,
-        or the luminance of PET/SPECT). Returns (B, 1, *spatial) in [0, 1].
+        image: (B, 2, *spatial) in [0, 1], any size from 16 up; channel 0 the structural image (MRI), channel 1 the
+            other (CT, or the luminance of PET/SPECT).
+        keep: (B,) or (1,) in [0, 1], the condition. Defaults to None: 0.
+
+        Returns (B, 1, *spatial) in [0, 1].
 
     Raises:
         ValueError: When ``spatial_dims`` is neither 2 nor 3, ``in_channels`` is not 2, ``out_channels`` is not 1, the
@@ -84,10 +93,11 @@ class MMIFAMIN(nn.Module):
         in_channels: int = 2,
         out_channels: int = 1,
         growth: Sequence[int] = (8, 16),
-        num_blocks: Sequence[int] = (2, 2),
+        num_blocks: Sequence[int] = (1, 1),
         channels: int = 48,
         num_complementary_blocks: int = 2,
-        decoder_channels: int = 24,
+        decoder_channels: int = 48,
+        num_decoder_blocks: int = 2,
         kernel_sizes: Sequence[int] = (3, 5, 7),
         channel_attention: bool = True,
         spatial_attention: bool = True,
@@ -125,19 +135,24 @@ class MMIFAMIN(nn.Module):
             spatial_attention,
             transformer,
         )
+        self.modulate_complementary = FeatureModulation(channels)
         conv, bands = Conv[Conv.CONV, spatial_dims], 2**spatial_dims
         act = ("leakyrelu", {"negative_slope": 0.2, "inplace": True})
         self.expand = conv(channels + 2 * coarse, decoder_channels // 2 * bands, 1)
-        last = conv(decoder_channels, 2 * bands, 3, padding=1)
+        self.join = conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1)
+        self.modulate_joined = FeatureModulation(decoder_channels)
         self.decode = nn.Sequential(
-            conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1),
             get_act_layer(act),
-            conv(decoder_channels, decoder_channels, 3, padding=1),
-            get_act_layer(act),
-            last,
+            *(
+                ResidualUnit(spatial_dims, decoder_channels, decoder_channels, norm=None, act=act, last_conv_only=True)
+                for _ in range(num_decoder_blocks)
+            ),
         )
-        start_at_zero(last)
-        nn.init.normal_(last.weight, std=1e-3)
+        self.maps = conv(decoder_channels, 2 * bands, 3, padding=1)
+        self.kept_maps = conv(decoder_channels, 2 * bands, 3, padding=1)
+        for last in (self.maps, self.kept_maps):
+            start_at_zero(last)
+            nn.init.normal_(last.weight, std=1e-3)
 
     def _pad(self, image: torch.Tensor) -> torch.Tensor:
         """Repeat the border at the far end of each axis until the sides are multiples of 4."""
@@ -152,7 +167,7 @@ class MMIFAMIN(nn.Module):
             image = image.narrow(axis, 0, like.shape[axis])
         return image
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Fuse both channels of ``image``."""
         padded = self._pad(image)
         batch = padded.shape[0]
@@ -160,10 +175,18 @@ class MMIFAMIN(nn.Module):
         fine_a, fine_b = features[0][:batch], features[0][batch:]
         coarse_a, coarse_b = features[1][:batch], features[1][batch:]
         complementary = self.mcfem(coarse_a, coarse_b)
+        if keep is not None:
+            complementary = self.modulate_complementary(complementary, keep)
         expanded = self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1))
         expanded = channels_last(pixelshuffle(expanded, self.spatial_dims, 2))
-        maps = pixelshuffle(self.decode(torch.cat([expanded, fine_a, fine_b], dim=1)), self.spatial_dims, 2)
-        maps = self._crop(maps, image)
+        joined = self.join(torch.cat([expanded, fine_a, fine_b], dim=1))
+        if keep is not None:
+            joined = self.modulate_joined(joined, keep)
+        decoded = self.decode(joined)
+        maps = self.maps(decoded)
+        if keep is not None:
+            maps = maps + self.kept_maps(decoded) * keep.to(maps.dtype).reshape([-1] + [1] * (maps.dim() - 1))
+        maps = self._crop(pixelshuffle(maps, self.spatial_dims, 2), image)
         u, v = torch.tanh(maps.to(image.dtype)).chunk(2, dim=1)
 
         source_a, source_b = image[:, :1], image[:, 1:]
