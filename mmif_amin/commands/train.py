@@ -17,7 +17,7 @@ KEYS = (
     OUTPUT_DIR,
     DATASET_DIR,
     TASKS,
-    Option("epochs", "passes over the training pairs", 90, parse=int),
+    Option("epochs", "passes over the training pairs", 60, parse=int),
     SEED,
     DEVICE,
     replace(TRACKING_URI, default_text="mlruns.db in OUT"),

@@ -7,11 +7,11 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from mmif_amin.scripts.utils.checks import InputError
 from PIL import Image
 
 from mmif_amin.cli import main
 from mmif_amin.fuser import load
-from mmif_amin.scripts.utils.checks import InputError
 from tests.conftest import make_pair, write_gray
 
 

@@ -76,4 +76,4 @@ def test_summary_names_terms_weights_and_shares(pair):
     for name in term_names():
         assert {f"term/{name}", f"weight/{name}", f"weight_PET-MRI/{name}"} < set(summary)
     assert summary["share/structure_a"] == pytest.approx(0.5)
-    assert summary["weight/edges"] == summary["weight_PET-MRI/edges"] == pytest.approx(14 / 40)
+    assert summary["weight/edges"] == summary["weight_PET-MRI/edges"] == pytest.approx(9 / 41)

@@ -123,7 +123,7 @@ def test_bright_places_are_compressed_not_clipped():
     """Pushed as far up as it can, a bright texture stays below white, in order, and has gradients."""
     net = MMIFAMIN(2).train()
     with torch.no_grad():
-        net.decode[-1].bias.fill_(0.3)
+        net.maps.bias.fill_(0.3)
     image = make_pair((32, 32)) * 0.2 + torch.tensor([0.5, 0.7])[:, None, None]
     fused = net(image)
     assert fused.min() >= 0
@@ -131,7 +131,7 @@ def test_bright_places_are_compressed_not_clipped():
     larger = image.amax(dim=1, keepdim=True)
     assert (fused > larger).float().mean() > 0.9
     fused.mean().backward()
-    assert net.decode[-1].bias.grad.abs().sum() > 0
+    assert net.maps.bias.grad.abs().sum() > 0
 
 
 def test_a_plain_dense_network_stands_in_for_the_idn(pair):

@@ -15,10 +15,10 @@ def level(depth: int, reversible: bool, spatial_dims: int = 2) -> InvertibleLeve
     return randomized(InvertibleLevel(spatial_dims, 1, growth=4, num_blocks=depth, reversible=reversible))
 
 
-def gradients(module: torch.nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+def gradients(module: torch.nn.Module, x: torch.Tensor, *further: torch.Tensor) -> list[torch.Tensor]:
     """With respect to the input and every parameter."""
     x = x.detach().requires_grad_()
-    return list(torch.autograd.grad(module(x).sin().sum(), [x, *module.parameters()]))
+    return list(torch.autograd.grad(module(x, *further).sin().sum(), [x, *module.parameters()]))
 
 
 def relative_error(got: torch.Tensor, expected: torch.Tensor) -> float:
@@ -79,11 +79,12 @@ def test_whole_network():
     torch.manual_seed(0)
     options = {"spatial_dims": 2, "num_blocks": (6, 6), "growth": (4, 4), "channels": 16}
     stored, rebuilt = MMIFAMIN(**options), MMIFAMIN(**options, reversible=True)
+    keep = torch.full([1], 0.5)
     randomized(stored.idn)
     rebuilt.load_state_dict(stored.state_dict())
     image = torch.rand(2, 2, 21, 30)
-    assert torch.equal(stored(image), rebuilt(image))
-    for expected, got in zip(gradients(stored, image), gradients(rebuilt, image), strict=True):
+    assert torch.equal(stored(image, keep), rebuilt(image, keep))
+    for expected, got in zip(gradients(stored, image, keep), gradients(rebuilt, image, keep), strict=True):
         assert expected.norm() > 0
         assert relative_error(got, expected) <= 1e-5
 

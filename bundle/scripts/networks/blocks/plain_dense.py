@@ -16,7 +16,8 @@ __all__ = ["PlainDenseNetwork"]
 class PlainDenseNetwork(nn.Module):
     """Dense blocks of as many parameters as the IDN has, not invertible.
 
-    At each level a strided convolution, then three dense blocks where the IDN has two couplings.
+    At each level a strided convolution, then three dense blocks where the IDN has two couplings; an odd coupling is one
+    block and one of half the growth.
 
     Args:
         spatial_dims: 2 or 3.
@@ -40,7 +41,8 @@ class PlainDenseNetwork(nn.Module):
         self.out_channels = [in_channels * 2 ** (spatial_dims * (level + 1)) for level in range(len(growth))]
         levels, before = [], in_channels
         for after, g, n in zip(self.out_channels, growth, num_blocks, strict=True):
-            blocks = [DenseSubnet(spatial_dims, after, after, g) for _ in range((3 * n + 1) // 2)]
+            growths = [g] * (3 * n // 2) + [g // 2] * (n % 2)
+            blocks = [DenseSubnet(spatial_dims, after, after, size) for size in growths]
             for block in blocks:
                 block.last.reset_parameters()
             levels.append(nn.Sequential(conv(before, after, 2, stride=2), *blocks))

@@ -54,7 +54,7 @@ class MMIFAMIN(nn.Module):
         num_blocks: coupling blocks of the IDN, half and quarter resolution. Defaults to ``(1, 1)``.
         channels: width of the MCFEM. Defaults to 48.
         num_complementary_blocks: blocks of the MCFEM. Defaults to 2.
-        decoder_channels: width of the decoder. Defaults to 48.
+        decoder_channels: width of the decoder. Defaults to 44.
         num_decoder_blocks: residual blocks of the decoder. Defaults to 2.
         kernel_sizes: sizes of the MCFEM's depthwise convolutions. Defaults to ``(3, 5, 7)``.
         channel_attention: use the MCFEM's channel attention. Defaults to True.
@@ -96,7 +96,7 @@ class MMIFAMIN(nn.Module):
         num_blocks: Sequence[int] = (1, 1),
         channels: int = 48,
         num_complementary_blocks: int = 2,
-        decoder_channels: int = 48,
+        decoder_channels: int = 44,
         num_decoder_blocks: int = 2,
         kernel_sizes: Sequence[int] = (3, 5, 7),
         channel_attention: bool = True,
