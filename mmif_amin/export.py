@@ -65,7 +65,6 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
     network = load_torch_network(weights)
     contract = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
-    program = _traced(network)
     files: dict[str, Any] = {}
     jobs: dict[str, tuple[Callable[[Path], object], Callable[[Path], Any], dict[str, Any]]] = {
         "model.ts": (
@@ -74,14 +73,14 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             {"format": "TorchScript", "runtime": str(Runtime.TORCHSCRIPT)},
         ),
         "model.onnx": (
-            lambda path: _write_onnx(program, path),
+            lambda path: _write_onnx(_traced(network, with_condition=True), path),
             lambda path: OnnxNetwork(OnnxSession(path)),
             {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
         ),
         "model.pt2": (
-            lambda path: _write_program(program, path),
+            lambda path: _write_program(_traced(network, with_condition=False), path),
             lambda path: torch.export.load(path).module(),
-            {"format": "torch.export"},
+            {"format": "torch.export", "condition": False},
         ),
     }
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,7 +89,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of torch about its own deprecated parts
                 write(path)
-                difference = _difference(read(path), network)
+                difference = _difference(read(path), network, facts.get("condition", True))
             if not difference <= TOLERANCE:
                 raise RuntimeError(f"{name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
             files[name] = {**facts, **_identity(path), "largest_difference": difference}
@@ -121,8 +120,8 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
-def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
-    """The network with open batch, height and width, and its condition as a second input.
+def _traced(network: torch.nn.Module, with_condition: bool) -> torch.export.ExportedProgram:
+    """The network with open batch, height and width, and its condition as a second input if asked for.
 
     Where PyTorch cannot reason about a size, such as whether a cropped tensor is contiguous, it asserts what held for
     the example. These assertions are taken out; the comparison covers the sizes that they would refuse.
@@ -132,8 +131,8 @@ def _traced(network: torch.nn.Module) -> torch.export.ExportedProgram:
     with torch.no_grad():
         program = torch.export.export(
             network,
-            (torch.rand(EXAMPLE), torch.zeros(1)),
-            dynamic_shapes=(sizes, None),
+            (torch.rand(EXAMPLE), *([torch.zeros(1)] if with_condition else [])),
+            dynamic_shapes=(sizes, *([None] if with_condition else [])),
             prefer_deferred_runtime_asserts_over_guards=True,
         )
     for node in list(program.graph.nodes):
@@ -176,6 +175,9 @@ def _copy_archive(archive: io.BytesIO, path: Path, without: str | None = None, c
 
 
 def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+    """ONNX whose condition has the default of the network."""
+    import onnx_ir
+
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)  # else it counts the torchvision operators that are not there
@@ -187,23 +189,27 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
             output_names=[OUTPUT_NAME],
             verbose=False,
         )
-        for node in exported.model.graph:  # type: ignore[union-attr]
+        graph = exported.model.graph  # type: ignore[union-attr]
+        for node in graph:
             node.metadata_props.clear()  # where in the program it came from; half of the file
+        condition = graph.inputs[1]  # an input with an initial value may be left out
+        condition.const_value = onnx_ir.tensor([Keep.BOTH.condition], dtype=condition.dtype, name=KEEP_NAME)
+        graph.register_initializer(condition)
         exported.save(path)  # type: ignore[union-attr]
     finally:
         logger.setLevel(level)
 
 
-def _difference(exported: Callable[..., torch.Tensor], network: torch.nn.Module) -> float:
-    """Largest difference over images of several sizes under each condition; a wrong shape counts as infinite."""
+def _difference(exported: Callable[..., torch.Tensor], network: torch.nn.Module, with_condition: bool) -> float:
+    """Largest difference over images of several sizes, under each condition; a wrong shape counts as infinite."""
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     with torch.inference_mode():
         for shape in SHAPES:
             image = torch.rand(shape, generator=generator)
-            for keep in Keep:
-                condition = torch.tensor([keep.condition])
-                expected, got = network(image, condition), exported(image, condition)
+            conditions = [(torch.tensor([keep.condition]),) for keep in Keep] if with_condition else []
+            for condition in [(), *conditions]:
+                expected, got = network(image, *condition), exported(image, *condition)
                 same = got.shape == expected.shape
                 largest = max(largest, float((expected - got).abs().max()) if same else float("inf"))
     return largest

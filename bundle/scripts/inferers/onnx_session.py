@@ -60,16 +60,26 @@ class OnnxSession:
         if provider not in self.session.get_providers():  # ONNX Runtime falls back to the CPU without a word
             raise InputError(f"--device {device}: ONNX Runtime cannot start CUDA here. Use --device cpu.")
         names = [[value.name for value in values] for values in (self.session.get_inputs(), self.session.get_outputs())]
-        if names != [[INPUT_NAME, KEEP_NAME], [OUTPUT_NAME]]:
+        if names != [[INPUT_NAME], [OUTPUT_NAME]]:
             raise InputError(
-                f"{path}: expected the inputs '{INPUT_NAME}' and '{KEEP_NAME}' and the output '{OUTPUT_NAME}', got "
-                f"{names[0]} and {names[1]}. Write the file with mmif-amin export of this version."
+                f"{path}: expected the input '{INPUT_NAME}' and the output '{OUTPUT_NAME}', got {names[0]} and "
+                f"{names[1]}. Write the file with mmif-amin export."
             )
+        self.has_condition = KEEP_NAME in [value.name for value in self.session.get_overridable_initializers()]
+
         check_exported(Path(path), self)
 
     def __call__(self, image: np.ndarray, keep: float = 0.0) -> np.ndarray:
-        """Fuse both channels of ``image``."""
-        values = {INPUT_NAME: np.ascontiguousarray(image, dtype=np.float32), KEEP_NAME: np.array([keep], np.float32)}
+        """Fuse both channels of ``image``.
+
+        Raises:
+            InputError: When the network has no condition and ``keep`` is not 0.
+        """
+        values = {INPUT_NAME: np.ascontiguousarray(image, dtype=np.float32)}
+        if keep:
+            if not self.has_condition:
+                raise InputError("--keep lesions: this network cannot. Take one that mmif-amin 0.7 or later exported.")
+            values[KEEP_NAME] = np.array([keep], np.float32)
         return self.session.run(None, values)[0]
 
 
