@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # because many more threads than cores are ruinous.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench bench-registration lock release clean
+.PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench bench-registration lock release audit clean
 
 $(BIN)/.installed: setup.cfg setup.py constraints.txt bundle/configs/metadata.json
 	$(PYTHON) -m venv $(VENV)
@@ -96,5 +96,15 @@ release: setup
 	$(BIN)/python tools/versions.py release $(VERSION)
 	$(MAKE) export
 
+# What is installed, under which licenses, and with which known holes: SECURITY.md. The tools have an environment of
+# their own, and look into the product's. Without the network the question for holes is left out, and said to be.
+.venv-audit/.installed: tools/audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r tools/audit.txt
+	touch $@
+
+audit: setup .venv-audit/.installed
+	.venv-audit/bin/python tools/audit.py $(BIN)/python build/audit
+
 clean:
-	rm -rf $(VENV) .venv-deploy .venv-federated runs build dist *.egg-info
+	rm -rf $(VENV) .venv-audit .venv-deploy .venv-federated runs build dist *.egg-info

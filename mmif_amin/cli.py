@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import threading
@@ -61,6 +62,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def _tell(text: str) -> None:
+    """Write to standard error; a name or a text from elsewhere that stands in it cannot steer the terminal."""
+    from .scripts.utils.checks import printable
+
+    print(f"mmif-amin: {printable(text)}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -75,13 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
     keep_freed_memory()
-    warnings.showwarning = lambda message, *_, **__: print(f"mmif-amin: warning: {message}", file=sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {message}")
     for line in outdated:
-        print(f"mmif-amin: warning: {line}", file=sys.stderr)
+        _tell(f"warning: {line}")
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        print("mmif-amin: interrupted", file=sys.stderr)
+        _tell("interrupted")
         return INTERRUPTED
     except Exception as error:
         from .scripts.utils.checks import input_error_behind
@@ -89,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cause = input_error_behind(error)
         if cause is None:
             raise
-        print(f"mmif-amin: error: {cause}", file=sys.stderr)
+        _tell(f"error: {cause}")
         return BAD_INPUT
 
 

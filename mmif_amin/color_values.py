@@ -86,7 +86,7 @@ def _colors_of_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: expected a volume in color, found nothing there. Only PET and SPECT have colors.")
     try:
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap=False)
         data = np.asanyarray(image.dataobj)
     except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
         raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error

@@ -7,12 +7,10 @@ import io
 import json
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,8 @@ from .scripts.inferers.onnx_session import OnnxSession
 from .scripts.inferers.runtimes import OnnxNetwork
 from .scripts.utils.checks import InputError
 from .scripts.utils.enums import Keep, Runtime
-from .scripts.utils.files import check_writable, sha256_of, write_atomically
+from .scripts.utils.files import check_writable, sha256_of, write_set_atomically
+from .scripts.utils.seal import seal_file
 
 __all__ = ["export_network"]
 
@@ -44,7 +43,7 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
 
     Args:
         output: folder; gets ``model.ts``, ``model.onnx``, ``model.pt2`` and ``manifest.json``. Files of these names are
-            replaced, but none before all are made and compared, the manifest last.
+            replaced, but none before all are made and compared, and a manifest that is there describes what is there.
         weights: state dict of the network in ``configs/inference.json``. Defaults to None: the shipped one.
 
     Returns:
@@ -65,36 +64,23 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
             raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
     network = load_torch_network(weights)
     contract = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
-    files: dict[str, Any] = {}
-    jobs: dict[str, tuple[Callable[[Path], object], Callable[[Path], Any], dict[str, Any]]] = {
-        "model.ts": (
+    exports = {
+        "model.ts": _Export(
             lambda path: _write_script(network, path, contract),
             lambda path: torch.jit.load(path),
             {"format": "TorchScript", "runtime": str(Runtime.TORCHSCRIPT)},
         ),
-        "model.onnx": (
+        "model.onnx": _Export(
             lambda path: _write_onnx(_traced(network, with_condition=True), path),
             lambda path: OnnxNetwork(OnnxSession(path)),
             {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
         ),
-        "model.pt2": (
+        "model.pt2": _Export(
             lambda path: _write_program(_traced(network, with_condition=False), path),
             lambda path: torch.export.load(path).module(),
             {"format": "torch.export", "condition": False},
         ),
     }
-    with tempfile.TemporaryDirectory() as temporary:
-        for name, (write, read, facts) in tqdm(jobs.items(), desc="exporting", unit="file"):
-            path = Path(temporary) / name
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of torch about its own deprecated parts
-                write(path)
-                difference = _difference(read(path), network, facts.get("condition", True))
-            if not difference <= TOLERANCE:
-                raise RuntimeError(f"{name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
-            files[name] = {**facts, **_identity(path), "largest_difference": difference}
-        for name in files:
-            write_atomically(folder / name, partial(shutil.copyfile, Path(temporary) / name))
     manifest = {
         "version": contract["version"],
         "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
@@ -105,11 +91,48 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
         "output": {"name": OUTPUT_NAME, "shape": ["batch", 1, "height", "width"]}
         | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
         "compared_on": [list(shape) for shape in SHAPES],
-        "files": files,
+        "files": {},
         "packages": versions,
     }
-    write_atomically(folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=4) + "\n"))
+
+    def write(temporary: Path) -> None:
+        for name, export in tqdm(exports.items(), desc="exporting", unit="file"):
+            manifest["files"][name] = _write_and_compare(temporary / name, export, network)
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=4) + "\n")
+
+    write_set_atomically(folder, [*exports, MANIFEST], write, MANIFEST)
     return manifest
+
+
+@dataclass(frozen=True)
+class _Export:
+    """One format.
+
+    Args:
+        write: writes the network to a file.
+        read: loads it again, as a function of images.
+        facts: what the manifest says of it.
+    """
+
+    write: Callable[[Path], object]
+    read: Callable[[Path], Callable[[torch.Tensor], torch.Tensor]]
+    facts: dict[str, Any]
+
+
+def _write_and_compare(path: Path, export: _Export, network: torch.nn.Module) -> dict[str, Any]:
+    """Write the network to a file; what the manifest says of it.
+
+    Raises:
+        RuntimeError: When what is read again differs from PyTorch.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about its own deprecated parts
+        export.write(path)
+        seal_file(path)
+        difference = _difference(export.read(path), network, export.facts.get("condition", True))
+    if not difference <= TOLERANCE:
+        raise RuntimeError(f"{path.name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
+    return {**export.facts, **_identity(path), "largest_difference": difference}
 
 
 def _described(contract: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .scripts.dicom.choose import modality_of
 from .scripts.dicom.find import Scan, Series, scan_folder
 from .scripts.dicom.header import DICOM_MODALITIES, collecting_no_garbage
 from .scripts.dicom.read import open_series
-from .scripts.utils.checks import InputError, in_words
+from .scripts.utils.checks import InputError, in_words, printable
 
 __all__ = ["Listing", "PairRow", "SeriesRow", "list_folder"]
 
@@ -94,16 +94,20 @@ class Listing:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """A table for a terminal."""
+        """A table for a terminal, which no text of the headers can steer."""
         head = ("series", "patient", "date", "what", "size", "spacing mm", "frame", "description", "")
-        rows = [head, *(_cells(row) for row in self.series)]
+        rows = [head, *(tuple(map(_one_line, _cells(row))) for row in self.series)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += [f"series {row.name}: {row.problem}" for row in self.series if row.problem and not row.localizer]
+        lines += [
+            _one_line(f"series {row.name}: {row.problem}") for row in self.series if row.problem and not row.localizer
+        ]
         names = {row.uid: row.name for row in self.series}
         for pair in self.pairs[:SHOWN_PAIRS]:
             place = "one frame of reference" if pair.same_frame_of_reference else "to be registered"
-            lines.append(f"{pair.task}: --series-a {names[pair.series_a]} --series-b {names[pair.series_b]} ({place})")
+            lines.append(
+                _one_line(f"{pair.task}: --series-a {names[pair.series_a]} --series-b {names[pair.series_b]} ({place})")
+            )
         if len(self.pairs) > SHOWN_PAIRS:
             lines.append(f"and {len(self.pairs) - SHOWN_PAIRS} more pairs, see --json")
         if not self.pairs:
@@ -181,6 +185,10 @@ def _pairs(series: Sequence[Series]) -> list[PairRow]:
         and (modality_of(a) is not modality_of(b) or i < j)
     ]
     return sorted(found, key=lambda pair: len(set(pair.task.split("-"))) == 1)
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", " ")
 
 
 def _cells(row: SeriesRow) -> tuple[str, ...]:

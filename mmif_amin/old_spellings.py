@@ -45,6 +45,6 @@ def _one_by_one(option: str, word: str) -> list[str]:
     """Words that give an option the members of a Python list."""
     try:
         members = [str(member) for member in ast.literal_eval(word)]
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # what literal_eval raises
         return [option, word]
     return [option, *members] if option == "--dataset-dir" else [w for member in members for w in (option, member)]

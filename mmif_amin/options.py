@@ -297,6 +297,7 @@ SCALE_BAR = Option(
     False,
     flag=True,
 )
+DEIDENTIFY = Option("deidentify", "with --dicom: by the basic profile of PS3.15", False, flag=True, pictures=False)
 GRAY = Option("gray", "luminance only, also where B is a color image", False, flag=True, volumes=False)
 SERIES = (
     Option(
@@ -328,7 +329,7 @@ TRANSFORM = Option(
     metavar="FILE",
     pictures=False,
 )
-STUDY_OPTIONS = (TASK, LOSS_MAP, *VOLUME_OPTIONS, WEIGHTS, *NETWORK_OPTIONS)
+STUDY_OPTIONS = (TASK, LOSS_MAP, *VOLUME_OPTIONS, DEIDENTIFY, WEIGHTS, *NETWORK_OPTIONS)
 ARCHIVE_OPTIONS = (
     Option(
         "study",

@@ -16,7 +16,7 @@ from .scripts.data.pictures import Source, read_source, write_image
 from .scripts.utils.checks import InputError
 from .scripts.utils.color import color_fused, colorize, scale_colors
 from .scripts.utils.enums import ColorMap, Lightness
-from .scripts.utils.files import write_atomically
+from .scripts.utils.files import write_set_atomically
 
 __all__ = ["PictureColors", "PictureJob", "fuse_picture", "fuse_pictures"]
 
@@ -142,18 +142,22 @@ def fuse_picture(
     except ValueError as error:
         raise InputError(f"{job.source_a} and {job.source_b}: {error}") from error
     shown = colors.apply(fused, a, b)
-    write_image(job.output, _with_bar(shown, scale) if colors.bar and scale is not None else shown)
+    shown = _with_bar(shown, scale) if colors.bar and scale is not None else shown
     if not loss_map:
-        return [job.output]
+        return [write_image(job.output, shown)]
     from .reports.loss_figure import write_loss_figure
     from .scripts.metrics.loss_map import loss_maps
 
     maps, lost = loss_maps(fused, a.gray, b.gray)
-    figure, facts = (job.output.with_name(f"{job.output.stem}_loss.{suffix}") for suffix in ("png", "json"))
-    write_loss_figure(figure, [a.gray[0], b.gray[0], fused[0]], maps[:, 0], lost)
-    text = json.dumps({"fused": job.output.name, "lost_of_source_a": lost[0], "lost_of_source_b": lost[1]}, indent=4)
-    write_atomically(facts, lambda path: path.write_text(text + "\n", encoding="utf-8"))
-    return [job.output, figure, facts]
+    names = [job.output.name, *(f"{job.output.stem}_loss.{suffix}" for suffix in ("png", "json"))]
+    facts = {"fused": job.output.name, "lost_of_source_a": lost[0], "lost_of_source_b": lost[1]}
+
+    def write(temporary: Path) -> None:
+        write_image(temporary / names[0], shown)
+        write_loss_figure(temporary / names[1], [a.gray[0], b.gray[0], fused[0]], maps[:, 0], lost)
+        (temporary / names[2]).write_text(json.dumps(facts, indent=4) + "\n", encoding="utf-8")
+
+    return write_set_atomically(job.output.parent, names, write)
 
 
 def _with_bar(shown: np.ndarray, scale: np.ndarray) -> np.ndarray:

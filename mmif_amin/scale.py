@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -16,6 +15,7 @@ from . import BUNDLE
 from .scripts.data.study import Study
 from .scripts.data.study_report import REPORT_NAME, StudyReport
 from .scripts.utils.checks import InputError
+from .scripts.utils.json_files import read_json
 
 __all__ = ["FLEETS", "Fleet", "Measurement", "Need", "measure", "need", "table"]
 
@@ -52,10 +52,10 @@ class Measurement:
             InputError: When nothing is there, or a figure is missing or not positive.
         """
         names = [field.name for field in fields(cls) if field.name != "source"]
+        data = read_json(path, "the figures that benchmarks/bench_batch.py --json writes")
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
             figures = {name: float(data[name]) for name in names if name in data or name != "efficiency"}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{path}: expected the figures {', '.join(names)} as benchmarks/bench_batch.py --json writes them, "
                 f"got: {error}."

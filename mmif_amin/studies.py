@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from . import BUNDLE
+from .dicom_objects.deidentify import deidentifies, refuse_burned_in
 from .dicom_objects.writer import write_dicom_objects
 from .scripts.data.study import FoundStudy, Study, find_study
 from .scripts.data.study_report import REPORT_NAME, StudyReport
+from .scripts.dicom.privacy import BURNED_IN
 from .scripts.handlers.study_writer import FurtherWriter
 from .scripts.utils.files import is_nifti
 from .study_output import check_study_output
@@ -38,21 +41,27 @@ def fuse_study(
         options: overrides of ``inference_volume.json``. Values are used as they are, so text is never an expression.
         found: what ``find_study`` found of the study. Defaults to None: it is looked for first.
         further: what writes more into the new folder, see ``StudyWriter``. With ``dicom`` the DICOM objects are written
-            in any case. Defaults to none.
+            in any case. What stands under ``further`` in ``options`` comes after these. Defaults to none.
 
     Returns:
         Lines that say what was made of what.
 
     Raises:
-        InputError: When an input cannot be used, the output would overwrite a source, or the registration is not
-            plausible.
+        InputError: When an input cannot be used, the output would overwrite a source, the registration is not
+            plausible, or images with burned-in text are to be de-identified.
     """
     output = Path(output)
     check_study_output(study, output, bool(options.get("dicom")), bool(options.get("loss_map") or further))
     study = replace(study, same_patient=study.same_patient or bool(options.get("same_patient")))
     found = find_study(study) if found is None else found
+    if deidentifies(options):
+        refuse_burned_in(found)
+    for letter, source in zip("AB", (found.a, found.b), strict=True):
+        if source.opened and BURNED_IN in source.opened.notes:
+            warnings.warn(f"source {letter}: {BURNED_IN}", stacklevel=2)
     objects = [write_dicom_objects] if options.get("dicom") else []
-    entry = {key: getattr(study, key) for key in ENTRY} | {"found_study": found, "further": [*objects, *further]}
+    further = [*objects, *further, *options.get("further", ())]
+    entry = {key: getattr(study, key) for key in ENTRY} | {"found_study": found, "further": further}
     paths = {"source_a": study.source_a, "source_b": study.source_b, "output_dir": str(output)}
     run_config([CONFIG], "run", {**options, **entry, **{key: os.path.abspath(path) for key, path in paths.items()}})
     return [str(output)] if is_nifti(output) else _summary(StudyReport.read(output / REPORT_NAME), output)

@@ -87,7 +87,7 @@ def _from_file(path: Path, place: str) -> Login | None:
         return Login(**entry)
     except OSError as error:
         raise InputError(f"{path}: the login file cannot be read: {error.strerror or error}.") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

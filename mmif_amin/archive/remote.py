@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..dicom_objects.deidentify import deidentifies
 from ..scripts.data.datalist import modalities_of
 from ..scripts.data.study import Study
 from ..scripts.dicom.header import DICOM_MODALITIES
@@ -107,7 +108,7 @@ def fuse_from_archive(
 def fuse_candidates(
     pair: Sequence[tuple[Path, Candidate]], output: Path, options: Mapping[str, Any], key: str
 ) -> list[str]:
-    """Fuse two series that lie in folders of their own; the DICOM that is made has lasting UIDs.
+    """Fuse two series that lie in folders of their own; the DICOM has lasting UIDs, unless it is de-identified.
 
     Args:
         pair: folder and series, of the structural and of the functional one.
@@ -127,7 +128,8 @@ def fuse_candidates(
 
     def write(folder: Path) -> None:
         lines.extend(line.replace(str(folder), str(output)) for line in fuse_study(study, folder, options))
-        give_lasting_uids(folder, key)
+        if not deidentifies(options):  # lasting ones would follow from those of the sources
+            give_lasting_uids(folder, key)
 
     write_folder_atomically(output, write)
     return lines

@@ -74,7 +74,7 @@ def read_rules(path: str | os.PathLike) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8")
         named = [(str(rule["name"]), set(dict(rule["conditions"]))) for rule in json.loads(text)["selections"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
             f"{path}: expected rules in JSON, got {type(error).__name__}: {error}. See mmif_amin/deploy/README.md."
         ) from error

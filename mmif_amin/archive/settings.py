@@ -166,8 +166,10 @@ def read_settings(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Node
         data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: expected a file of settings, cannot read it: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected TOML, or JSON in a file *.json, got: {error}.") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a table of settings, got {type(data).__name__}.")
     settings = _typed(NodeSettings, {**data, **overrides}, str(path))
     base = path.resolve().parent
     return _with_places(settings, base).checked()

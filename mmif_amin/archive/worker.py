@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..scripts.data.study_report import REPORT_NAME
-from ..scripts.dicom.privacy import quiet_pydicom
+from ..scripts.dicom.privacy import quiet_pydicom, without_header_texts
 from ..scripts.utils.checks import InputError
 from .derived import result_key
 from .intake import sync_folder
@@ -213,7 +213,8 @@ def _fuse(job: Job, overrides: Mapping[str, Any]) -> Answer:
         shutil.rmtree(work, ignore_errors=True)
         key = _fuse_in(work, job, overrides)
     except Exception as error:
-        reason, lasting = public_reason(error).replace(job.work, "study"), isinstance(error, _NoPairError)
+        reason = without_header_texts(public_reason(error), work).replace(job.work, "study")
+        lasting = isinstance(error, _NoPairError)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Answer(job.study, key, reason, lasting, time.monotonic() - began)

@@ -172,7 +172,7 @@ class BidsDerivative:
             return
         try:
             makers = [maker.get("Name") for maker in json.loads(path.read_text(encoding="utf-8"))["GeneratedBy"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             makers = []
         if makers != ["mmif-amin"]:
             raise InputError(

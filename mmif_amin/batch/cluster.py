@@ -18,6 +18,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, Worker, Work
 from distributed.system import MEMORY_LIMIT
 from tqdm import tqdm
 
+from ..dicom_objects.deidentify import deidentifies
 from ..memory import keep_freed_memory
 from ..scripts.data.study import Study
 from ..scripts.utils.checks import InputError, first_line, input_error_behind
@@ -142,7 +143,7 @@ class _Run:
         for index, study in enumerate(self.studies):
             needed = study_bytes(study, self.plugin.options)
             if needed > (largest := self._largest()):
-                yield index, _too_large(study, needed, largest)
+                yield index, _too_large(self._name(study), needed, largest)
                 continue
             while self.running and not self._has_room(needed):
                 yield self._next()
@@ -184,14 +185,22 @@ class _Run:
                 f"the process that fused it ended {error.allowed_failures + 1} times without a word, perhaps for lack "
                 "of memory"
             )
-            return index, Row(_name(study), FAILED, error=reason)
+            return index, Row(self._name(study), FAILED, error=reason)
         except Exception as error:
             if self.client.status != "running" or future.cancelled():
                 raise InputError(
                     "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it "
                     "was."
                 ) from error
-            return index, Row(_name(study), FAILED, error=public_reason(error, study, _name(study)))
+            name = self._name(study)
+            return index, Row(name, FAILED, error=public_reason(error, study, name))
+
+    def _name(self, study: Study) -> str:
+        """Its public name; that which names nobody where it cannot be found out."""
+        try:
+            return public_name(study, deidentifies(self.plugin.options))
+        except Exception:
+            return hashed_name(study)
 
 
 def thread_share(workers: Iterable[Mapping[str, Any]]) -> float:
@@ -268,16 +277,9 @@ def _absolute(study: Study) -> Study:
     return replace(study, source_a=os.path.abspath(study.source_a), source_b=os.path.abspath(study.source_b))
 
 
-def _name(study: Study) -> str:
-    try:
-        return public_name(study)
-    except Exception:
-        return hashed_name(study)
-
-
-def _too_large(study: Study, needed: float, largest: float) -> Row:
+def _too_large(name: str, needed: float, largest: float) -> Row:
     reason = (
         f"needs about {needed / 1e9:.1f} GB of memory, a thread of a worker has {largest / 1e9:.1f} GB. Choose a "
         "coarser --grid, workers with one thread each, or more memory."
     )
-    return Row(_name(study), FAILED, error=reason)
+    return Row(name, FAILED, error=reason)

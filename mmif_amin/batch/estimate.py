@@ -47,7 +47,7 @@ def _empty(path: str, series: str | None) -> MetaTensor:
 def _nifti_geometry(path: str) -> tuple[tuple[int, ...], np.ndarray]:
     import nibabel
 
-    image: Any = nibabel.load(path)
+    image: Any = nibabel.load(path, mmap=False)
     return image.shape[:3], np.asarray(image.affine, dtype=np.float64)
 
 

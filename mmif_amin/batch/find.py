@@ -53,14 +53,25 @@ def find_studies(path: str | os.PathLike) -> list[Study]:
 
 def _by_name(folder: Path) -> list[Path]:
     """What is in a folder, in the order of the names' characters, which is the same on each machine."""
-    return sorted(folder.iterdir(), key=lambda path: path.name)
+    try:
+        return sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}. Check its permissions.") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is there; what is in a locked folder is for the study's own row to say."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _folder_study(folder: Path) -> Study:
     sources = []
     for letter in "ab":
         names = [f"{stem}{suffix}" for stem in (letter, f"source_{letter}") for suffix in ("", *NIFTI_SUFFIXES)]
-        sources.append(next((folder / name for name in names if (folder / name).exists()), folder))
+        sources.append(next((folder / name for name in names if _is_there(folder / name)), folder))
     return Study(str(sources[0]), str(sources[1]), folder.name)
 
 

@@ -7,11 +7,13 @@ import hashlib
 import io
 import os
 import re
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..scripts.data.study import Study
-from ..scripts.dicom.privacy import patient_words
+from ..scripts.dicom.header import files_in
+from ..scripts.dicom.privacy import patient_words, without_header_texts, without_uids
 from ..scripts.utils.checks import InputError, input_error_behind
 from ..scripts.utils.files import is_nifti, write_atomically
 
@@ -21,14 +23,34 @@ KEY_SUFFIX = "_key"
 KEY_COLUMNS = ("name", "study", "source_a", "source_b")
 
 
-def public_name(study: Study) -> str:
+PLAIN = re.compile(r"\w[\w .,@()+=-]{0,99}")  # letters of a name that every disk and spreadsheet takes as it is
+LONG_NAME = 5  # letters, from which a study's name means it inside of another word too
+DATE = re.compile(r"(?<!\d)(?:(?:19|20)\d\d([-_. ]?)[01]\d\1[0-3]\d|[0-3]\d([-_. ]?)[01]\d\2(?:19|20)\d\d)(?!\d)")
+
+
+def public_name(study: Study, hidden: bool = False) -> str:
     """Name of a study for its folder and for the table.
 
-    It is the study's own name, or :func:`hashed_name` where that holds a word of the name or the id in its DICOM.
+    It is the study's own name, or :func:`hashed_name` where that may lead to the patient: where it holds a word of the
+    names or ids or the date of birth in its DICOM, where damage keeps these from being read, and where it holds any
+    date while NIfTI alone tells of nobody. So is a name that a disk, a spreadsheet or the batch's own table would not
+    take as it is.
+
+    Args:
+        study: the study.
+        hidden: whether to give no study its own name. Defaults to False.
     """
-    words = set().union(*(patient_words(path) for path in (study.source_a, study.source_b) if not is_nifti(path)))
+    if hidden or not PLAIN.fullmatch(study.name) or study.name.lower().endswith(".csv"):
+        return hashed_name(study)
+    files = [path for path in (study.source_a, study.source_b) if not is_nifti(path)]
+    if not files:
+        return hashed_name(study) if DATE.search(study.name) else study.name
     letters = re.sub(r"[\W_]+", "", study.name).lower()
-    return hashed_name(study) if any(word in letters for word in words) else study.name
+    for path in files:
+        words = patient_words(path)
+        if words is None or any(word in letters for word in words):
+            return hashed_name(study)
+    return study.name
 
 
 def hashed_name(study: Study) -> str:
@@ -79,19 +101,58 @@ def _read_key(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def public_reason(error: BaseException, study: Study, name: str) -> str:
-    """Say in one line why a study failed.
+    """Say in one line why a study failed, without anything that may lead to the patient.
+
+    The study's paths become A and B, a file in them its number in the order of names, and its name becomes ``name``.
+    Free text of its headers, UIDs and dates are held back. Of an error of the program, which may quote anything, only
+    its kind and its place are told.
 
     Args:
         error: what was raised.
-        study: the study. Its paths become A and B and its name becomes ``name``, because both may name the patient.
+        study: the study.
         name: its public name.
     """
     cause = input_error_behind(error)
-    while cause is None and (behind := error.__cause__ or error.__context__):
+    text = str(cause) if cause else _kind_and_place(error)
+    sources = ((study.source_a, "A"), (study.source_b, "B"))
+    for path, letter in sources:
+        text = _without_files(text, path, letter)
+    if name != study.name:
+        text = _named(text, study.name, name)
+    for path, _ in sources:
+        if not is_nifti(path):
+            text = without_header_texts(text, path)
+    return "; ".join(line.strip() for line in without_uids(text).splitlines())
+
+
+def _named(text: str, own: str, name: str) -> str:
+    """The text with a public name in place of a study's own; a short one only where it stands alone."""
+    return text.replace(own, name) if len(own) >= LONG_NAME else re.sub(rf"(?<!\w){re.escape(own)}(?!\w)", name, text)
+
+
+def _kind_and_place(error: BaseException) -> str:
+    """What kind of error was raised first, and where; of an error of the system what it says."""
+    while behind := error.__cause__ or error.__context__:
         error = behind
-    text = str(cause) if cause else f"{type(error).__name__}: {error}".removesuffix(": ")
-    for path, letter in ((study.source_a, "A"), (study.source_b, "B")):
-        for spelling in (os.path.realpath(path), os.path.abspath(path), path, str(Path(path))):
-            text = text.replace(spelling, letter)
-    text = text.replace(study.name, name)
-    return "; ".join(line.strip() for line in text.splitlines())
+    if isinstance(error, OSError) and error.errno:
+        return f"{type(error).__name__}: {os.strerror(error.errno)}"
+    places = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else ""
+    return type(error).__name__ + place
+
+
+def _without_files(text: str, path: str, letter: str) -> str:
+    """The text with a letter in place of a source's path, and numbers in place of the names of files in it."""
+    spellings = {os.path.realpath(path), os.path.abspath(path), path.rstrip(os.sep), str(Path(path))}
+    longest_first = sorted(filter(None, spellings), key=len, reverse=True)
+    if any(f"{spelling}{os.sep}" in text for spelling in longest_first):
+        try:
+            files = list(files_in(Path(path)))
+        except InputError:  # the folder is locked
+            files = []
+        for number, file in sorted(enumerate(files, start=1), key=lambda pair: len(str(pair[1])), reverse=True):
+            for spelling in longest_first:
+                text = text.replace(os.path.join(spelling, os.path.relpath(file, path)), f"{letter}, file {number}")
+    for spelling in longest_first:
+        text = re.sub(rf"(?<!\w){re.escape(spelling)}(?:{re.escape(os.sep)}[^:;,'\"\n]*)?(?!\w)", letter, text)
+    return text

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..dicom_objects.deidentify import deidentifies
 from ..scripts.data.study import Study
 from ..scripts.data.study_report import REPORT_NAME, StudyReport
 from ..scripts.utils.checks import InputError
@@ -49,8 +50,8 @@ def fuse_studies(
     """Fuse many studies; the table says which failed and why, and the others go on.
 
     A study whose folder has its report is done and is left as it is, so an interrupted batch goes on where it was. A
-    study that is named after its patient (the name or the id in its DICOM) gets a name made of its hash, and
-    ``batch_key.csv``, which only its owner can read, says which study that is.
+    study whose name may lead to its patient, see ``public_name``, gets a name made of its hash, and ``batch_key.csv``,
+    which only its owner can read, says which study that is.
 
     Args:
         studies: the studies.
@@ -92,7 +93,7 @@ def fuse_one(study: Study, output: Path, options: Mapping[str, Any]) -> Row:
     """Fuse one study unless it is done; whatever is wrong with it becomes a row and stops nothing."""
     name = hashed_name(study)  # until it is known that its own name is not the patient's
     try:
-        name = public_name(study)
+        name = public_name(study, deidentifies(options))
         status = _fuse_unless_done(study, output / name, options)
         return Row.of_report(name, status, StudyReport.read(output / name / REPORT_NAME))
     except Exception as error:

@@ -12,7 +12,9 @@ from typing import Any
 
 from .. import BUNDLE
 from ..scripts.metrics import qabf, vif_local, vif_min
+from ..scripts.utils.checks import InputError
 from ..scripts.utils.files import write_atomically
+from ..scripts.utils.json_files import read_json
 from ..scripts.utils.tables import markdown_table
 from .columns import DEFECTS, SHOWN
 
@@ -71,7 +73,7 @@ def ablation(
         Variant to metric to mean over the tasks, of its best epoch.
 
     Raises:
-        subprocess.CalledProcessError: When a training fails.
+        InputError: When a training fails, or a file of an earlier run is damaged.
     """
     output = Path(output_dir)
     results: dict[str, dict[str, float]] = {}
@@ -80,14 +82,27 @@ def ablation(
         done = folder / f"done_{epochs}_{seed}.json"
         if not done.is_file():
             print(f"[{number}/{len(VARIANTS)}] {name}", flush=True)
-            subprocess.run(_command(changes, dataset_dir, folder, epochs, seed), check=True)
-            metrics = json.loads((folder / "best.json").read_text())["metrics"]
-            parts = json.loads((folder / "way_closed.json").read_text())
-            _write(done, json.dumps({**metrics, WAY: sum(parts.values()) / len(parts)}, indent=4))
-        results[name] = json.loads(done.read_text())
+            ended = subprocess.run(_command(changes, dataset_dir, folder, epochs, seed), check=False)
+            if ended.returncode:
+                raise InputError(
+                    f"{folder}: this training ended with exit code {ended.returncode}. Mend what it says above, and "
+                    "start the same command again: it goes on where it was."
+                )
+            best = read_json(folder / "best.json", "the metrics of a training")
+            parts = read_json(folder / "way_closed.json", "the way that a training closed")
+            _write(done, json.dumps({**best["metrics"], WAY: sum(parts.values()) / len(parts)}, indent=4))
+        results[name] = _means(done)
         _write(output / "ablation.md", ablation_table(results))
         _write(output / "ablation.json", json.dumps({"epochs": epochs, "seed": seed, "results": results}, indent=4))
     return results
+
+
+def _means(path: Path) -> dict[str, float]:
+    """Metric to mean of a variant that was trained."""
+    means = read_json(path, "the metrics of a trained variant")
+    if not isinstance(means, dict) or not all(isinstance(means.get(metric), int | float) for metric in COLUMNS):
+        raise InputError(f"{path}: expected a number for each of {', '.join(COLUMNS)}. Remove it to train this again.")
+    return means
 
 
 def _write(path: Path, text: str) -> None:
@@ -97,12 +112,11 @@ def _write(path: Path, text: str) -> None:
 def _command(
     changes: Mapping[str, Any], dataset_dir: str | os.PathLike, folder: Path, epochs: int, seed: int
 ) -> list[str]:
-    """The ``monai.bundle run`` of one variant."""
+    """The ``mmif-amin train`` of one variant, in which no name of a folder is read as an expression of a config."""
     words = dict(changes)
     overlay = words.pop("config_file", None)
-    files = [str(CONFIGS / "train.json"), *([str(CONFIGS / overlay)] if overlay else [])]
-    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(files)]
-    budget = {"dataset_dir": str(dataset_dir), "output_dir": str(folder), "epochs": epochs, "val_interval": epochs}
-    for key, value in {**budget, "seed": seed, **words}.items():
-        command += [f"--{key}", str(value)]
-    return command
+    files = [f"--config-file={CONFIGS / overlay}"] if overlay else []
+    places = [f"--dataset-dir={dataset_dir}", f"--output={folder}"]
+    keys = {"epochs": epochs, "val-interval": epochs, "seed": seed, **words}
+    # -P: what lies in the folder where this is started is no module
+    return [sys.executable, "-P", "-m", "mmif_amin", "train", *places, *files, *(f"--{k}={v}" for k, v in keys.items())]

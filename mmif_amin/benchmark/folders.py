@@ -21,19 +21,8 @@ __all__ = ["evaluate_fused", "find_fused", "fused_file", "read_fused", "read_fus
 
 
 def fused_file(folder: str | os.PathLike, item: dict) -> Path:
-    """File of the fused image of a pair, ``folder/TASK/NAME.png``.
-
-    Raises:
-        InputError: When the pair's name, which may come from a data list, leads out of ``folder/TASK``.
-    """
-    parent = Path(folder) / item[SourceKeys.TASK.value]
-    path = parent / f"{item[SourceKeys.NAME.value]}.png"
-    if not path.resolve().is_relative_to(parent.resolve()):
-        raise InputError(
-            f"'{item[SourceKeys.NAME.value]}': expected the name of a pair that stays in the output folder, without "
-            "'..' and not absolute. Rename it in the data list."
-        )
-    return path
+    """File of the fused image of a pair, ``folder/TASK/NAME.png``."""
+    return Path(folder) / item[SourceKeys.TASK.value] / f"{item[SourceKeys.NAME.value]}.png"
 
 
 def find_fused(folder: str | os.PathLike, item: dict) -> Path:

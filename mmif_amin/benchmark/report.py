@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..reports.html import fill_template, json_for_script
+from ..reports.html import content_policy, fill_template, json_for_script
 from ..scripts.metrics.suite import METRIC_NAMES, METRICS
 from ..scripts.utils.files import write_atomically
 from ..scripts.utils.tables import markdown_table
@@ -25,6 +25,7 @@ __all__ = ["markdown_report", "write_html_report"]
 SIGNIFICANT = 0.05
 TEMPLATE = Path(__file__).with_name("report.html")
 PLACEHOLDER = "/*RESULT*/null"
+POLICY = "/*POLICY*/"
 
 
 def markdown_report(result: BenchmarkResult) -> str:
@@ -128,6 +129,8 @@ def _page_data(result: BenchmarkResult, pairs: Sequence[ShownPair]) -> dict:
 def write_html_report(path: str | os.PathLike, result: BenchmarkResult, pairs: Sequence[ShownPair]) -> Path:
     """Write one page that needs nothing else: sortable tables, box plots, images with linked zoom, curtain, difference.
 
+    By its content security policy a browser runs only the page's own script; no name in the data can add one.
+
     Args:
         path: HTML file.
         result: what the benchmark found.
@@ -137,5 +140,10 @@ def write_html_report(path: str | os.PathLike, result: BenchmarkResult, pairs: S
         The file.
     """
     data = json_for_script(_page_data(result, pairs))
-    page = fill_template(TEMPLATE.read_text(encoding="utf-8"), {PLACEHOLDER: data})
+    head, _, rest = TEMPLATE.read_text(encoding="utf-8").partition("<script>")
+    script, _, tail = rest.partition("</script>")
+    script = fill_template(script, {PLACEHOLDER: data})
+    style = head.partition("<style>")[2].partition("</style>")[0]
+    head = fill_template(head, {POLICY: content_policy([script], style)})
+    page = f"{head}<script>{script}</script>{tail}"
     return write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..output_links import check_links
 from ..scripts.classical.probes import PROBES
 from ..scripts.data.datalist import fusion_datalist, spread_over_tasks, tasks_of
 from ..scripts.data.pictures import write_image
@@ -88,12 +89,13 @@ def benchmark(
         tracking_uri: MLflow store to log means, tables and report to. Defaults to None: none.
 
     Raises:
-        InputError: When the data set cannot be used, a name in it leads out of the output folder, a method has a name
+        InputError: When the data set cannot be used, a link in the output folder leads out of it, a method has a name
             of the benchmark's own, or a method's image is missing or of another size; nothing is written then.
     """
     items = fusion_datalist(dataset_dir, split, tasks)
     output, folders = Path(output_dir), {name: Path(folder) for name, folder in (methods or {}).items()}
-    _check_files(items, folders, output)
+    check_links(output)
+    _check_files(items, folders)
     functions = benchmark_methods(folders, weights, classical)
     loader = LoadSourced(color_key="color")
     _check_sizes(items, folders, loader)
@@ -132,10 +134,8 @@ def _images_of(output: Path, method: str) -> Path:
     return output / "fused" / method.replace(" ", "_")
 
 
-def _check_files(items: Sequence[dict], folders: Mapping[str, Path], output: Path) -> None:
-    """Check that each method has its images, and that the fused images will lie in the output folder."""
-    for item in items:
-        fused_file(_images_of(output, "any method"), item)
+def _check_files(items: Sequence[dict], folders: Mapping[str, Path]) -> None:
+    """Check that each method has its images."""
     for name, folder in folders.items():
         if not folder.is_dir():
             raise InputError(f"--method {name}={folder}: expected a folder of fused images, found none.")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class CarryWriter:
 
     Into ``carried/``: ``01_<name>.nii.gz`` (1 inside, 0 outside), ... and ``carried.json``, which says from which file
     and source each comes, how large it is, and how much of it lies outside the grid. A name that names the patient is
-    left out of both.
+    left out of all of them.
 
     Args:
         files: RTSTRUCT and SEG files.
@@ -190,7 +191,7 @@ class CarryWriter:
                 row["volume"] = "_".join(filter(None, (f"{place:02d}", _slug(label)))) + ".nii.gz"
                 write_nifti(folder / FOLDER / row["volume"], mask[None], affine)
                 masks.append(mask)
-                kept.append(structure)
+                kept.append(replace(structure, name=label))
             rows.append(row)
         if not masks:
             raise InputError(f"{drawn.path}: nothing of its structures lies on the fusion grid. Is it of this study?")

@@ -20,6 +20,7 @@ NAMES = (
     "values",
     "train",
     "evaluate",
+    "upload",
     "benchmark",
     "plant",
     "detect",

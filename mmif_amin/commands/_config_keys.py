@@ -58,5 +58,5 @@ def _further(words: Sequence[str]) -> dict[str, Any]:
 def _literal(word: str) -> Any:
     try:
         return ast.literal_eval(word)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # what literal_eval raises
         return {"true": True, "false": False, "null": None}.get(word, word)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..exit_codes import SOME_FAILED
 from ..memory import quick_imports
 from ..options import LOSS_MAP, NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS, overrides_of
+from ..scripts.utils.checks import InputError
 
 if TYPE_CHECKING:
     from ..scripts.data.study import Study
@@ -24,11 +25,14 @@ def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
     anyway.
 
     Raises:
-        InputError: When the weights, the device or the runtime cannot be used.
+        InputError: When the weights, the device or the runtime cannot be used, or there is no DICOM to de-identify.
     """
+    if args.deidentify and not args.dicom:
+        raise InputError("--deidentify: is for DICOM output, no other file names the patient. Add --dicom.")
     import torch
 
     from ..device import choose_device
+    from ..dicom_objects.deidentify import Deidentifier
     from ..fuser import load
     from ..scripts.inferers.contract import choose_runtime
     from ..scripts.utils.enums import Runtime
@@ -40,7 +44,8 @@ def study_overrides(args: argparse.Namespace) -> dict[str, Any]:
         args.weights, device, runtime, args.precision, args.refine, args.keep
     )  # refuses what cannot be used before the long work
     overrides = overrides_of(args, (*VOLUME_OPTIONS, *NETWORK_OPTIONS, LOSS_MAP, WEIGHTS))
-    return {**overrides, "device": torch.device(device), "runtime": str(runtime)}
+    further = {"further": [Deidentifier()]} if args.deidentify else {}
+    return {**overrides, "device": torch.device(device), "runtime": str(runtime), **further}
 
 
 def headers_bar(files: list[Path]) -> Iterable[Path]:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import BUNDLE
-from ..options import OUTPUT, Command, Option, whole
+from ..options import OUTPUT, SAMPLE, Command, Option, whole
 
 __all__ = ["COMMAND", "run"]
 
-CONFIGS = BUNDLE / "configs"
 COMMAND = Command(
     "demo",
     "train, evaluate and fuse on the embedded sample",
@@ -24,19 +23,25 @@ COMMAND = Command(
 
 def run(args: argparse.Namespace) -> int:
     """Train shortly, evaluate, and fuse slices and volumes with the shipped weights, as the docs show it."""
+    import shlex
     import shutil
     import subprocess
     import sys
 
     from ..reports.study_view import write_study_view
     from ..scripts.data.study_report import REPORT_NAME
+    from ..workflow import run_config
 
     root = Path(args.output)
     if (root / "study" / REPORT_NAME).is_file():
         shutil.rmtree(root / "study")  # of an earlier demo
     for words in _steps(root, args.epochs):
-        print("\n$ python -m monai.bundle run " + " ".join(words), flush=True)
-        subprocess.run([sys.executable, "-m", "monai.bundle", "run", *words], check=True)
+        print(f"\n$ mmif-amin {shlex.join(words)}", flush=True)
+        done = subprocess.run([sys.executable, "-P", "-m", "mmif_amin", *words], check=False)
+        if done.returncode:
+            return done.returncode
+    print("\nthe pairs of the sample, fused with inference.json", flush=True)
+    run_config([BUNDLE / "configs" / "inference.json"], "run", {"output_dir": str(root / "fused")})
     print((root / "evaluate" / "metrics.md").read_text(encoding="utf-8"))
     for what, where in (
         ("pictures, sources beside fused", root / "evaluate" / "examples"),
@@ -51,13 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _steps(root: Path, epochs: int) -> list[list[str]]:
-    """The words after ``python -m monai.bundle run`` of each step."""
-    train, evaluate = str(CONFIGS / "train.json"), str([str(CONFIGS / n) for n in ("train.json", "evaluate.json")])
-    images, volumes = str(CONFIGS / "inference.json"), str(CONFIGS / "inference_volume.json")
+    """The words after ``mmif-amin`` of each step."""
     return [
-        ["training", "--config_file", train, "--output_dir", str(root / "train")]
-        + ["--epochs", str(epochs), "--val_interval", "1"],
-        ["evaluating", "--config_file", evaluate, "--output_dir", str(root / "evaluate"), "--examples", "4"],
-        ["inference", "--config_file", images, "--output_dir", str(root / "fused")],
-        ["inference", "--config_file", volumes, "--register", "rigid", "--output_dir", str(root / "study")],
+        ["train", f"--output={root / 'train'}", f"--epochs={epochs}", "--val-interval=1"],
+        ["evaluate", f"--output={root / 'evaluate'}", "--examples=4"],
+        ["fuse", f"{SAMPLE}/t1.nii.gz", f"{SAMPLE}/pet.nii.gz", "--register=rigid", f"--output={root / 'study'}"],
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import BUNDLE
 from ..options import CONFIG_FILE, DATASET_DIR, DEVICE, OUTPUT, SAMPLE, TASKS, TRACKING_URI, WEIGHTS, Command, Option
+from ..output_links import check_links
 from ..scripts.utils.checks import InputError
 from ._config_keys import config_overrides
 
@@ -32,6 +33,7 @@ COMMAND = Command(
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print the table."""
     folder = Path(args.output)
+    check_links(folder)
     if args.fused is None:
         _evaluate_weights(args)
     else:

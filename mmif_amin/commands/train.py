@@ -32,8 +32,10 @@ COMMAND = Command(
 
 def run(args: argparse.Namespace) -> int:
     """Train; a run that was interrupted goes on where it was."""
+    from ..output_links import check_links
     from ..workflow import run_config
 
+    check_links(args.output)
     overrides = {"output_dir": args.output, **config_overrides(args, KEYS)}
     run_config([BUNDLE / "configs" / "train.json", *map(Path, args.config_file)], "run", overrides)
     print(f"best weights, log and pictures: {args.output}")

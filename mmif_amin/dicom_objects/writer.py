@@ -10,6 +10,7 @@ import numpy as np
 
 from ..scripts.dicom.header import require
 from ..scripts.dicom.privacy import quiet_pydicom
+from ..scripts.dicom.write_common import burned_in_element
 from ..scripts.utils.enums import SourceKeys, StudyKeys
 from .blending import blending_state
 from .loss_maps import loss_map_object
@@ -48,6 +49,7 @@ def write_dicom_objects(folder: Path, study: Mapping[str, Any]) -> None:
         path = folder / f"loss_{letter}.nii.gz"
         if path.is_file():
             made[f"loss_{letter}"] = loss_map_object(_read(path), affine, a, letter)
+            made[f"loss_{letter}"].update(burned_in_element([a, b]))
     (folder / FOLDER).mkdir()
     for name, dataset in made.items():
         if dataset is not None:
@@ -57,4 +59,4 @@ def write_dicom_objects(folder: Path, study: Mapping[str, Any]) -> None:
 def _read(path: Path) -> np.ndarray:
     import nibabel
 
-    return np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+    return np.asanyarray(nibabel.load(path, mmap=False).dataobj)  # type: ignore[attr-defined]

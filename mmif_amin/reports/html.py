@@ -6,10 +6,10 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["content_hash", "fill_template", "json_for_script"]
+__all__ = ["content_hash", "content_policy", "fill_template", "json_for_script"]
 
 ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}
 
@@ -27,6 +27,23 @@ def content_hash(text: str) -> str:
         "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"
     """
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def content_policy(scripts: Sequence[str], style: str) -> str:
+    """The policy with which a browser runs a page's own scripts, shows its pictures, and fetches and sends nothing.
+
+    Args:
+        scripts: what stands between the tags of each script.
+        style: what stands between the tags of its style.
+
+    Example:
+        >>> content_policy(["alert(1)"], "")[:70]
+        "default-src 'none'; script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y"
+    """
+    return (
+        f"default-src 'none'; script-src {' '.join(map(content_hash, scripts))}; style-src {content_hash(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def json_for_script(data: Any) -> str:

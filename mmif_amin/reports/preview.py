@@ -41,7 +41,7 @@ def write_preview(study: Path, path: Path) -> Path:
     report = StudyReport.read(study / REPORT_NAME)
     other, structural = report.task.split("-")
     windows = report.sources.a.window, report.sources.b.window
-    affine = nibabel.load(study / "fused.nii.gz").affine  # type: ignore[attr-defined]
+    affine = nibabel.load(study / "fused.nii.gz", mmap=False).affine  # type: ignore[attr-defined]
     fused, a, b = (_seen(_read(study / f"{name}.nii.gz"), affine) for name in ("fused", "source_a", "source_b"))
     a, b = (_windowed(values, *window) for values, window in zip((a, b), windows, strict=True))
     color = None
@@ -79,7 +79,7 @@ class PreviewWriter:
 def _read(path: Path) -> np.ndarray:
     import nibabel
 
-    return np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+    return np.asanyarray(nibabel.load(path, mmap=False).dataobj)  # type: ignore[attr-defined]
 
 
 def _seen(values: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..scripts.data.study_report import REPORT_NAME, StudyReport
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.color import colormap_table, scale_colors
 from ..scripts.utils.files import write_atomically
-from .html import content_hash, fill_template, json_for_script
+from .html import content_policy, fill_template, json_for_script
 from .study_presets import window_presets
 from .study_preview import preview_picture
 from .study_volumes import pack_labels, pack_volume, read_volume
@@ -95,12 +95,8 @@ def _page(study: dict[str, Any], previews: dict[str, str], packed: list[str]) ->
     view = "\n" + fill_template(script, {"/*STUDY*/null": json_for_script(study)}) + "\n"
     niivue = (ASSETS / "niivue.umd.js").read_text(encoding="utf-8")
     style = (VIEW / "page.css").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; script-src {content_hash(niivue)} {content_hash(view)}; style-src {content_hash(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     contents = {
-        "/*POLICY*/": policy,
+        "/*POLICY*/": content_policy([niivue, view], style),
         "/*STYLE*/": style,
         **{f"<!--PREVIEW-{panel.upper()}-->": picture for panel, picture in previews.items()},
         "<!--LICENSE-->": (ASSETS / "niivue.LICENSE.txt").read_text(encoding="utf-8"),

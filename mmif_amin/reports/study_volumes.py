@@ -36,7 +36,7 @@ def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
             "-o OUT first."
         )
     try:
-        image = nibabel.load(path)
+        image = nibabel.load(path, mmap=False)
         return np.asanyarray(image.dataobj), image.affine  # type: ignore[attr-defined]
     except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
         raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Fuse the study again.") from error

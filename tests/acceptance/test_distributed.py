@@ -19,8 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.acceptance.test_resume import assert_same
 from tests.conftest import BUNDLE, make_pair, write_gray
+from tests.same import assert_same
 
 TRAIN, MULTI_TRAIN = ["train"], ["train", "multi_gpu_train"]
 EVALUATE, MULTI_EVALUATE = ["train", "evaluate"], ["train", "evaluate", "multi_gpu_evaluate"]

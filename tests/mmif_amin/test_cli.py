@@ -257,3 +257,19 @@ def test_pictures_need_neither_torch_nor_monai(files):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no file is named like that there")
+def test_no_name_of_a_file_steers_the_terminal_or_ends_the_command(files, capsys, tmp_path):
+    """Neither a name with control characters nor one that is not UTF-8."""
+    assert call("fuse", tmp_path / "\x1b[2J\u202e.png", files[1], "-o", files[2]) == 2
+    assert r"\x1b[2J\u202e.png: " in capsys.readouterr().err
+    odd = tmp_path / os.fsdecode(b"m\xff.png")
+    files[0].rename(odd)
+    done = subprocess.run(
+        [sys.executable, "-m", "mmif_amin", "fuse", odd, files[1], "-o", tmp_path / os.fsdecode(b"o\xff.png")],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip().endswith(rb"o\udcff.png")

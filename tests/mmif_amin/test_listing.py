@@ -128,3 +128,11 @@ def test_many_series_of_many_files(tmp_path):
     listing = list_folder(tmp_path)
     assert len(listing.series) == 8
     assert {row.size for row in listing.series} == {(4, 4, 100)}
+
+
+def test_no_text_of_a_header_steers_the_terminal(tmp_path):
+    """In the table for a terminal it is spelled out; in JSON, which no terminal obeys, it is escaped by JSON."""
+    write_series(tmp_path, SeriesDescription="T1 \x1b]0;title\x07\x1b[2J\u202e", SpecificCharacterSet="ISO_IR 192")
+    text = "\n".join(list_folder(tmp_path).lines())
+    assert not {letter for letter in text if ord(letter) < 32 or letter == "\u202e"} - {"\n"}
+    assert r"T1 \x1b]0;title\x07\x1b[2J\u202e" in text

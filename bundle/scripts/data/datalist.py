@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..utils.checks import InputError
+from ..utils.checks import InputError, is_plain
 from ..utils.enums import Modality, ShardBy, SourceKeys
 from ..utils.files import IMAGE_SUFFIXES, is_nifti
+from ..utils.json_files import read_json
+from .datalist_entries import checked_entry, read_splits
 
 __all__ = [
     "balance_tasks",
@@ -70,6 +71,8 @@ def _images(folder: Path) -> dict[str, Path]:
             continue
         if path.suffix.lower() in IMAGE_SUFFIXES or is_nifti(path):
             stem = path.name.split(".nii")[0] if is_nifti(path) else path.stem
+            if not is_plain(stem):
+                raise InputError(f"{folder}: {path.name!r}: expected a name of one line in UTF-8. Rename the file.")
             if stem in found:
                 raise InputError(f"{folder}: two files are named '{stem}': {found[stem].name} and {path.name}.")
             found[stem] = path
@@ -131,7 +134,7 @@ def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequ
         raise InputError(
             f"{root}: expected task folders {missing or ['CT-MRI', 'PET-MRI', 'SPECT-MRI']}, found {there or 'none'}."
         )
-    splits = json.loads((root / "split.json").read_text()) if (root / "split.json").is_file() else {}
+    splits = read_splits(root / "split.json")
     items = []
     for task in tasks or there:
         structural, other = modalities_of(task)
@@ -208,34 +211,29 @@ def _split_names(task: str, names: list[str], split: str, listed: dict[str, list
 def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:
     """Pairs of a MONAI datalist JSON: ``{"training": [{"source_a": ..., "source_b": ..., "task": ...}], ...}``.
 
-    Paths are relative to the JSON's folder; ``name`` and ``slice`` (axial slice of a volume) are optional.
+    Paths are relative to the JSON's folder; ``name`` and ``slice`` (axial slice of a volume) are optional. A name may
+    hold folders, but never leads out of the one that a result is written to.
 
     Args:
         path: the JSON file.
         split: ``"training"``, ``"validation"`` or None for both. Defaults to None.
 
     Raises:
-        InputError: When the file is no such JSON or an entry lacks a key.
+        InputError: When the file is no such JSON, an entry lacks a key or has another type in it, or a name is not one
+            that a file can have.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a MONAI datalist JSON, got: {error}.") from error
+    content = read_json(path, "a MONAI datalist JSON")
     items = []
     for key in (split,) if split else tuple(SPLITS):
-        for number, entry in enumerate(content.get(key, []) if isinstance(content, dict) else []):
-            try:
-                source_a, source_b = entry[SourceKeys.SOURCE_A.value], entry[SourceKeys.SOURCE_B.value]
-                task = entry[SourceKeys.TASK.value]
-            except (KeyError, TypeError):
-                raise InputError(
-                    f"{path}: entry {number} of '{key}' must have source_a, source_b and task, got {entry}."
-                ) from None
+        entries = content.get(key, []) if isinstance(content, dict) else []
+        if not isinstance(entries, list):
+            raise InputError(f"{path}: '{key}' must be a list of entries, got {type(entries).__name__}.")
+        for number, entry in enumerate(entries):
+            source_a, source_b, task, name, slice_index = checked_entry(path, f"entry {number} of '{key}'", entry)
             modalities_of(task)
-            slice_index = int(entry.get(SourceKeys.SLICE.value, -1))
-            name = entry.get(SourceKeys.NAME.value) or f"{Path(source_b).name.split('.')[0]}_{number:04d}"
-            items.append(_pair(path.parent / source_a, path.parent / source_b, task, str(name), slice_index))
+            name = name or f"{Path(source_b).name.split('.')[0]}_{number:04d}"
+            items.append(_pair(path.parent / source_a, path.parent / source_b, task, name, slice_index))
     if not items:
         raise InputError(f"{path}: expected entries under {split or 'training or validation'}, found none.")
     return items

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..utils.checks import InputError
 from ..utils.enums import Modality
 from ..utils.files import NIFTI_SUFFIXES, is_nifti, write_atomically
 from ..utils.intensity import check_finite
+from ..utils.limits import MOST_FRAMES, check_growth, check_voxel_size, check_voxels, memory_error
 from .volume import Volume
 from .volume_choice import choose_volumes, volume_note
 
@@ -23,6 +25,8 @@ __all__ = ["check_nifti", "load_nifti", "read_nifti_volume", "write_nifti"]
 MILLIMETERS = {"meter": 1000.0, "micron": 0.001}  # NIfTI's other units of length
 SHEAR_TOLERANCE = 0.01  # cosine between two axes; below it, it is rounding of the header
 HOUNSFIELD_AIR = -500.0  # a volume that reaches below holds Hounsfield units
+MOST_OFFSET = 2**24  # bytes of header extensions before the voxels
+GZIP_AT_MOST = 1032  # bytes that deflate can make of one
 SINGULAR = 1e-9  # volume of a voxel, mm^3, below which a matrix cannot be inverted
 
 
@@ -42,25 +46,72 @@ def load_nifti(
         is only one volume.
 
     Raises:
-        InputError: When the file is damaged or holds no volume, or several and none is chosen.
+        InputError: When the file is damaged, claims too large a volume (``utils/limits.py``) or holds none, or several
+            and none is chosen.
+    """
+    import nibabel
+
+    image = _opened(path)
+    if only_3d and prod(image.shape[3:]) > 1:
+        raise InputError(f"{path}: expected a 3-D volume, got shape {image.shape}. Take one volume out of it first.")
+    chosen, note = _chosen_volumes(path, image.shape, volume)
+    with _blaming(path):
+        if prod(image.shape[3:]) == 1:
+            values = _values(image.dataobj)
+        else:
+            places = np.unravel_index(chosen, image.shape[3:])
+            parts = (np.asanyarray(image.dataobj[(..., *place)]) for place in zip(*places, strict=True))
+            values = (sum(part.astype(np.float64) for part in parts) / len(chosen)).astype(np.float32)
+        if canonical:
+            image = nibabel.as_closest_canonical(nibabel.Nifti1Image(values, image.affine))
+            values = np.asanyarray(image.dataobj)
+    return values, image, note
+
+
+def _opened(path: Path) -> Any:
+    """Nibabel's image, its voxels unread, once its header promises no more than the file can hold and we can take.
+
+    The voxels are not mapped into memory: a file that shrinks while it is read would end the process.
     """
     import nibabel
 
     with _blaming(path):
-        image: Any = nibabel.load(path.absolute())  # else nibabel takes a ~ for the home folder
-        image = nibabel.as_closest_canonical(image) if canonical else image
-    if only_3d and int(np.prod(image.shape[3:])) > 1:
-        raise InputError(f"{path}: expected a 3-D volume, got shape {image.shape}. Take one volume out of it first.")
-    chosen, note = _chosen_volumes(path, image.shape, volume)
-    with _blaming(path):
-        data = image.dataobj
-        if len(image.shape) == 3:
-            values = np.asanyarray(data).astype(np.float32)
-        else:
-            places = np.unravel_index(chosen, image.shape[3:])
-            parts = (np.asanyarray(data[(..., *place)]) for place in zip(*places, strict=True))
-            values = (sum(part.astype(np.float64) for part in parts) / len(chosen)).astype(np.float32)
-    return values, image, note
+        with nibabel.openers.ImageOpener(str(path.absolute())) as file:  # else nibabel takes a ~ for the home folder
+            start = file.read(nibabel.Nifti2Header.sizeof_hdr)
+        kind = nibabel.Nifti2Image if nibabel.Nifti2Header.may_contain_header(start) else nibabel.Nifti1Image
+        _check_promise(path, kind.header_class(start[: kind.header_class.sizeof_hdr]))
+        return kind.from_filename(path.absolute(), mmap=False)
+
+
+def _check_promise(path: Path, header: Any) -> None:
+    """Refuse a header that promises more than the file can hold, or more than we take."""
+    shape, offset, size = header.get_data_shape(), header.get_data_offset(), header.get_data_dtype().itemsize
+    if not 0 <= offset <= MOST_OFFSET:
+        raise InputError(f"{path}: expected voxels soon after the header, it says at byte {offset}. Save it anew.")
+    if len(shape) >= 3:
+        check_voxels(path, shape[:3], np.dtype(np.float32).itemsize + size)
+        if prod(shape[3:]) > MOST_FRAMES:
+            raise InputError(f"{path}: expected at most {MOST_FRAMES} volumes, got shape {shape}. Split the file.")
+    promised = offset + prod(shape) * size
+    there = path.stat().st_size * (GZIP_AT_MOST if path.suffix.lower() == ".gz" else 1)
+    if promised > there:
+        raise InputError(
+            f"{path}: expected a readable NIfTI file, its header promises {promised} bytes, there are at most {there}. "
+            "Copy it again."
+        )
+
+
+def _values(data: Any) -> np.ndarray:
+    """The values of a volume, (X, Y, Z) float32, scaled in float64 slice by slice: at once it would take much more."""
+    from nibabel.volumeutils import apply_read_scaling
+
+    stored = data.get_unscaled()
+    stored = stored.reshape(stored.shape[:3], order="F")
+    values = np.empty(stored.shape, dtype=np.float32, order="F")
+    slope, inter = np.float64(data.slope), np.float64(data.inter)
+    for k in range(stored.shape[2]):
+        values[..., k] = apply_read_scaling(stored[..., k], slope, inter)
+    return values
 
 
 def check_nifti(path: str | os.PathLike, volume: str | None = None) -> None:
@@ -73,16 +124,12 @@ def check_nifti(path: str | os.PathLike, volume: str | None = None) -> None:
     Raises:
         InputError: When the file is missing, empty or damaged, or holds no volume, or several and none is chosen.
     """
-    import nibabel
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
-    with _blaming(path):
-        shape = nibabel.load(path.absolute()).shape  # type: ignore[attr-defined]
-    _chosen_volumes(path, shape, volume)
+    _chosen_volumes(path, _opened(path).shape, volume)
 
 
 @contextmanager
@@ -90,13 +137,17 @@ def _blaming(path: Path) -> Iterator[None]:
     """Turn the many types of errors that nibabel, gzip and numpy raise for damaged files into one."""
     try:
         yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise memory_error(path) from error
     except Exception as error:
         raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error
 
 
 def _chosen_volumes(path: Path, shape: tuple[int, ...], volume: str | None) -> tuple[list[int], str]:
     """Indices of the volumes that are meant among all after the third axis, and what to say of the choice."""
-    count = int(np.prod(shape[3:]))
+    count = prod(shape[3:])
     if len(shape) < 3 or not count:
         raise InputError(f"{path}: expected a 3-D volume, got shape {shape}.")
     labels: list[dict[str, str]] = [{}] * count
@@ -124,15 +175,17 @@ def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None,
     check_nifti(path, volume)
     values, image, note = load_nifti(path, volume=volume)
     affine = np.array(image.affine, dtype=np.float64)
-    length = image.header.get_xyzt_units()[0]
+    with _blaming(path):
+        length = image.header.get_xyzt_units()[0]
     check_finite(path, values)
     affine[:3] *= MILLIMETERS.get(length, 1.0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SINGULAR:
         raise InputError(f"{path}: expected a voxel-to-world matrix that can be inverted, got {affine.tolist()}.")
+    check_voxel_size(path, np.linalg.norm(affine[:3, :3], axis=0))
     notes = [note] if note else []
     shear = np.abs(_axes(affine).T @ _axes(affine) - np.eye(3)).max()
     if shear > SHEAR_TOLERANCE:
-        values, affine = _upright(values, affine)
+        values, affine = _upright(path, values, affine)
         notes.append(f"sheared axes ({np.degrees(np.arcsin(shear)):.1f} degrees) resampled upright")
     is_ct = modality not in (Modality.PET, Modality.SPECT) and bool(values.min() < HOUNSFIELD_AIR)
     modality, unit = (Modality.CT, "HU") if is_ct else (None, "arbitrary")
@@ -170,8 +223,12 @@ def _axes(affine: np.ndarray) -> np.ndarray:
     return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
 
 
-def _upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Resample (linear, the smallest value outside) onto the nearest grid with perpendicular axes that holds all."""
+def _upright(path: Path, values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resample (linear, the smallest value outside) onto the nearest grid with perpendicular axes that holds all.
+
+    Raises:
+        InputError: When that grid is far larger than the volume.
+    """
     from scipy import ndimage
 
     u, _, v = np.linalg.svd(_axes(affine))
@@ -180,7 +237,9 @@ def _upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.nda
     corners = np.array(list(product(*((0, n - 1) for n in values.shape)))) @ affine[:3, :3].T + affine[:3, 3]
     index = corners @ np.linalg.inv(upright[:3, :3]).T
     upright[:3, 3] = upright[:3, :3] @ index.min(axis=0)
-    shape = np.ceil(np.ptp(index, axis=0) - 1e-6).astype(int) + 1
+    sides = np.ceil(np.ptp(index, axis=0) - 1e-6) + 1
+    check_growth(path, values.shape, sides)
+    shape = sides.astype(int)
     back = np.linalg.inv(affine) @ upright
     resampled = ndimage.affine_transform(
         values, back[:3, :3], back[:3, 3], tuple(shape), order=1, cval=float(values.min())

@@ -16,9 +16,13 @@ from ..utils.color import is_gray, luminance
 from ..utils.enums import Modality
 from ..utils.files import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti, write_atomically
 from ..utils.intensity import check_finite, normalize_intensity
+from ..utils.limits import MOST_SCANS, check_pixels, memory_error
 from .nifti import load_nifti
 
 __all__ = ["Source", "read_source", "write_image"]
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # whatever a file is named, nothing else is opened
+START_OF_SCAN = b"\xff\xda"
 
 
 @dataclass
@@ -54,7 +58,8 @@ def read_source(
         The source; spatial shape (H, W), or (X, Y, Z) for a whole volume.
 
     Raises:
-        InputError: When the file is missing, empty, damaged, of another format, not 2-D or 3-D, or not finite.
+        InputError: When the file is missing, empty, damaged, of another format, too large (``utils/limits.py``), not
+            2-D or 3-D, or not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,18 +77,25 @@ def read_source(
 
 def _check_values(path: Path, values: np.ndarray) -> None:
     check_finite(path, values)
-    if values.min() == values.max():
-        warnings.warn(f"{path}: the image is constant ({float(values.min()):g}); nothing of it can show.", stacklevel=3)
+    _warn_if_constant(path, values.min(), values.max())
+
+
+def _warn_if_constant(path: Path, lowest: Any, highest: Any) -> None:
+    if lowest == highest:
+        warnings.warn(f"{path}: the image is constant ({float(lowest):g}); nothing of it can show.", stacklevel=4)
 
 
 def _read_picture(path: Path, modality: Modality) -> Source:
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
-            frames = getattr(file, "n_frames", 1)
-            if frames > 1:
-                raise InputError(f"{path}: expected one image, got {frames} frames. Split the file first.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is smaller
+            opened = Image.open(path, formats=FORMATS)  # else Pillow would start Ghostscript for PostScript
+        with opened as file:
+            check_pixels(path, *file.size)
+            _check_one_frame(path, file)
+            _check_scans(path, file)
             file.load()
             image: Image.Image = file
             mode = image.mode
@@ -97,14 +109,31 @@ def _read_picture(path: Path, modality: Modality) -> Source:
             pixels = np.asarray(image.convert("L" if mode in ("L", "1") else "RGB"))
     except InputError:
         raise
+    except MemoryError as error:
+        raise memory_error(path) from error
     except Exception as error:  # Pillow raises many types for damaged files
         raise InputError(f"{path}: expected a readable {path.suffix} image, got: {error}. Copy it again.") from error
-    scaled = pixels.astype(np.float32) / 255
-    _check_values(path, scaled)
-    if scaled.ndim == 2:
-        return Source(scaled[None])
-    rgb = np.ascontiguousarray(scaled.transpose(2, 0, 1))
-    return Source(rgb[:1].copy()) if is_gray(rgb) else Source(luminance(rgb), rgb)
+    _warn_if_constant(path, pixels.min() / 255, pixels.max() / 255)
+    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    gray = len(channels) == 1 or is_gray(channels)
+    scaled = np.divide(channels[:1] if gray else channels, np.float32(255), order="C")
+    return Source(scaled) if gray else Source(luminance(scaled), scaled)
+
+
+def _check_one_frame(path: Path, file: Any) -> None:
+    """Refuse a file of several images; a TIFF that says it has 100,000 is not followed through all of them."""
+    try:
+        file.seek(1)
+    except EOFError:
+        file.seek(0)
+        return
+    raise InputError(f"{path}: expected one image, there are several in it. Split the file first.")
+
+
+def _check_scans(path: Path, file: Any) -> None:
+    """Refuse a JPEG that goes over its pixels again and again, which takes minutes for some kilobytes."""
+    if file.format == "JPEG" and path.read_bytes().count(START_OF_SCAN) > MOST_SCANS:
+        raise InputError(f"{path}: expected a JPEG of at most {MOST_SCANS} passes, it has more. Save it anew.")
 
 
 @lru_cache(maxsize=4)

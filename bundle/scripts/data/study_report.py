@@ -13,6 +13,7 @@ import numpy as np
 from ..utils.checks import InputError
 from ..utils.enums import ColorMap, Modality, Precision, Runtime
 from ..utils.files import write_atomically
+from ..utils.json_files import read_json
 from .typed_json import ReportError, typed, typed_object
 
 __all__ = [
@@ -301,12 +302,7 @@ class StudyReport:
                 f"{path}: expected the report of a fused study, found {found} there, run mmif-amin fuse STUDY_A "
                 "STUDY_B -o OUT first."
             )
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: expected JSON, got: {error}. Fuse the study again.") from error
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        data = read_json(path, "JSON")
         try:
             return typed(cls, _in_this_schema(data), "")
         except ReportError as error:

@@ -36,6 +36,7 @@ SCANNED_TAGS: tuple[str | int, ...] = (
     "PhotometricInterpretation",
     "BitsAllocated",
     "BitsStored",
+    "BurnedInAnnotation",
     "Rows",
     "Columns",
     "PixelSpacing",

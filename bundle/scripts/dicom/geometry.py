@@ -14,6 +14,7 @@ import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.geometry import lps_from_ras
+from ..utils.limits import check_growth, check_voxel_size, check_voxels
 from .frames import Plane
 
 __all__ = ["Grid", "directions", "grid_of"]
@@ -64,7 +65,8 @@ def grid_of(planes: Sequence[Plane], who: str, notes: list[str]) -> Grid:
         notes: what had to be decided is added to it.
 
     Raises:
-        InputError: When slices are missing or lie beside the others, or there is only one and its thickness is unknown.
+        InputError: When slices are missing or lie beside the others, there is only one and its thickness is unknown, or
+            the grid is far larger than the slices, or too large (``utils/limits.py``).
     """
     header = planes[0].header
     axes = directions(planes)
@@ -76,10 +78,15 @@ def grid_of(planes: Sequence[Plane], who: str, notes: list[str]) -> Grid:
     if not _are_even(positions, step):
         step, heights = _uneven(positions, step, normal, who, notes)
 
+    check_voxel_size(who, [*pixel, float(np.linalg.norm(step))])
     size = np.array([int(header.Columns), int(header.Rows)])
     shift, start, upright = _straighten(axes, step, pixel, heights[-1], notes)
+    slices = round(heights[-1]) + 1
     if shift.any():
-        size += np.ceil(np.abs(_reach(shift, heights[-1]))).astype(int)
+        around = size + np.ceil(np.abs(_reach(shift, heights[-1])))
+        check_growth(who, (*size, slices), (*around, slices))
+        size = around.astype(int)
+    check_voxels(who, (*size.tolist(), slices))
     affine = np.eye(4)
     affine[:3, :3] = np.stack([axes[0] * pixel[0], axes[1] * pixel[1], upright], axis=1)
     affine[:3, 3] = positions[0] - affine[:3, :2] @ start

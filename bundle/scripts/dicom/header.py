@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
+from ..utils.limits import MOST_INFLATED, memory_error
 
 __all__ = [
     "DICOM_MODALITIES",
@@ -21,12 +23,16 @@ __all__ = [
     "is_dicom",
     "is_localizer",
     "private_value",
+    "read_dataset",
     "read_header",
     "read_if_dicom",
     "require",
     "values_of",
 ]
 
+META_GROUP = 0x0002  # of the file meta information
+DEFLATED = "1.2.840.10008.1.2.1.99"  # Deflated Explicit VR Little Endian
+CHUNK = 2**20  # bytes
 DICOM_MODALITIES = {Modality.MRI: "MR", Modality.CT: "CT", Modality.PET: "PT", Modality.SPECT: "NM"}
 
 
@@ -59,12 +65,14 @@ def blaming(path: Path, otherwise: str = "") -> Iterator[None]:
         otherwise: what to say after its name. Defaults to "": that it is truncated or damaged.
 
     Raises:
-        InputError: When the code inside raises anything but an InputError or a MemoryError, which pass.
+        InputError: When the code inside raises anything; an InputError passes as it is.
     """
     try:
         yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError as error:
+        raise memory_error(path) from error
     except Exception as error:
         raise (InputError(f"{path}: {otherwise}") if otherwise else _damaged(path)) from error
 
@@ -111,10 +119,8 @@ def _is_dicom(file: BinaryIO) -> bool:
         return True
     if head[:2] not in (b"\x02\x00", b"\x08\x00"):  # the group that a file without a preamble starts with
         return False
-    pydicom = require("pydicom")
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
-        return bool(header.get("SOPClassUID"))
+        return bool(_read(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get("SOPClassUID"))
     except Exception:  # pydicom raises many types for files that are not DICOM
         return False
     finally:
@@ -177,10 +183,50 @@ def read_if_dicom(path: Path, tags: Sequence[str | int] | None = None) -> Any:
         return _header(file, path, tags) if _is_dicom(file) else None
 
 
+def read_dataset(path: Path, **options: Any) -> Any:
+    """Read a DICOM file as ``pydicom.dcmread`` does, but not one that inflates to more than memory should hold.
+
+    Args:
+        path: the file.
+        options: of ``pydicom.dcmread``; ``force`` is set.
+
+    Raises:
+        InputError: When a deflated file is more than ``MOST_INFLATED`` bytes, inflated.
+        Exception: Any of the many that pydicom raises for damaged files; see :func:`blaming`.
+    """
+    with path.open("rb") as file:
+        return _read(file, **options)
+
+
+def _read(file: BinaryIO, **options: Any) -> Any:
+    """See :func:`read_dataset`."""
+    pydicom = require("pydicom")
+    filereader = pydicom.filereader
+    filereader.read_preamble(file, force=True)
+    meta = filereader.read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != META_GROUP)
+    if str(meta.get("TransferSyntaxUID", "")) == DEFLATED and _inflates_beyond(file, MOST_INFLATED):
+        raise InputError(
+            f"{file.name}: expected at most {MOST_INFLATED} bytes, a deflated file that grows to more. Export it "
+            "without deflating it."
+        )
+    file.seek(0)
+    return pydicom.dcmread(file, force=True, **options)
+
+
+def _inflates_beyond(file: BinaryIO, most: int) -> bool:
+    """Whether the rest of an open file inflates to more bytes; of what it inflates to, nothing is kept."""
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    while not inflate.eof and (part := inflate.unconsumed_tail or file.read(CHUNK)):
+        most -= len(inflate.decompress(part, CHUNK))
+        if most < 0:
+            return True
+    return False
+
+
 def _header(file: BinaryIO, path: Path, tags: Sequence[str | int] | None) -> Any:
     pydicom = require("pydicom")
     with blaming(path):
-        header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
+        header = _read(file, stop_before_pixels=True, specific_tags=tags)
         read = file.tell()
         header.pixel_bytes = file.seek(0, os.SEEK_END) - read
         if "Columns" in header:

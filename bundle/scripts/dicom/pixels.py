@@ -10,9 +10,11 @@ import numpy as np
 
 from ..utils.checks import InputError
 from ..utils.enums import Modality
+from ..utils.limits import MOST_FRAMES, check_pixels, check_voxels
+from .codestream import check_frames
 from .frames import Plane
 from .geometry import Grid
-from .header import DICOM_MODALITIES, blaming
+from .header import DICOM_MODALITIES, blaming, read_dataset
 
 __all__ = ["decode", "read_values", "transfer_syntax"]
 
@@ -29,7 +31,8 @@ def transfer_syntax(path: Path, header: Any) -> Any:
     """How the pixels of a file are encoded, as pydicom's UID.
 
     Raises:
-        InputError: When no installed decoder reads it, or the file is shorter than its pixels.
+        InputError: When no installed decoder reads it, the header claims more pixels or frames than we take
+            (``utils/limits.py``), or the file is shorter than its pixels.
     """
     from pydicom.pixels import get_decoder
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
@@ -42,6 +45,7 @@ def transfer_syntax(path: Path, header: Any) -> Any:
         raise InputError(
             f"{path}: expected pixels of 8, 16 or 32 bits, got {bits} (BitsAllocated). Choose another series."
         )
+    _check_claims(path, header)
     if not syntax.is_compressed and not syntax.is_deflated:
         _check_length(path, header, bits)
     try:
@@ -59,6 +63,15 @@ def transfer_syntax(path: Path, header: Any) -> Any:
     if not available:
         raise InputError(f"{path}: expected pixels that can be decoded, got {kind} without a decoder. {hint}")
     return syntax
+
+
+def _check_claims(path: Path, header: Any) -> None:
+    """Refuse a header that claims more than we take, before anything is made for each of its frames."""
+    frames = int(header.get("NumberOfFrames") or 1)
+    if not 1 <= frames <= MOST_FRAMES:
+        raise InputError(f"{path}: expected 1 to {MOST_FRAMES} frames, its header says {frames}. Split the file.")
+    check_pixels(path, int(header.Columns), int(header.Rows))
+    check_voxels(path, (int(header.Columns), int(header.Rows), frames))
 
 
 def _check_length(path: Path, header: Any, bits: int) -> None:
@@ -98,11 +111,12 @@ def decode(planes: Sequence[Plane]) -> Iterator[tuple[int, np.ndarray, np.ndarra
 
 
 def _stored(path: Path, frames: list[int], syntax: Any) -> Iterator[np.ndarray]:
-    """Stored values of some frames of a file; a deflated one must be read as a whole."""
-    from pydicom import dcmread
+    """Stored values of some frames of a file; a deflated or compressed one is read as a whole."""
     from pydicom.pixels import iter_pixels
 
-    source = dcmread(path) if syntax.is_deflated else path
+    source = read_dataset(path) if syntax.is_deflated or syntax.is_encapsulated else path
+    if syntax.is_encapsulated:
+        check_frames(path, source)
     return iter_pixels(source, indices=frames, transfer_syntax_uid=syntax)
 
 

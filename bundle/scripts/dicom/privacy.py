@@ -6,19 +6,51 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .header import files_in, is_dicom, require
+from ..utils.checks import InputError
+from .header import files_in, is_dicom, read_dataset
 
-__all__ = ["PATIENT_TAGS", "patient_words", "public_text", "quiet_pydicom"]
+__all__ = [
+    "BURNED_IN",
+    "PATIENT_TAGS",
+    "TERMS",
+    "burned_in",
+    "patient_words",
+    "public_text",
+    "public_word",
+    "quiet_pydicom",
+    "without_header_texts",
+    "without_uids",
+]
 
 PATIENT_TAGS = ("PatientName", "PatientID")
+TELLING_TAGS = (*PATIENT_TAGS, "OtherPatientNames", "OtherPatientIDs", "PatientBirthName", "AccessionNumber")
+BIRTH_TAG = "PatientBirthDate"
+DESCRIBING_TAGS = (  # free text of a header that messages quote, or might
+    "SeriesDescription",
+    "StudyDescription",
+    "ProtocolName",
+    "ReferringPhysicianName",
+    "OperatorsName",
+    "InstitutionName",
+    "StudyID",
+)
 SHORTEST_WORD = 3  # letters, where parts of words are compared; shorter ones are also found in other words
 SHORTEST_WHOLE_WORD = 2  # letters, where whole words are compared
 LONG_WORD = 5  # letters; a word this long names the patient also as a part of another word
+UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")  # more parts than an IP address has
+DATE = re.compile(r"\b(?:19|20)\d\d-[01]\d-[0-3]\d\b")  # as messages write it
+HELD_BACK = "(held back)"
+BURNED_IN = "text is burned into the images (BurnedInAnnotation YES), it may name the patient and is in the outputs"
+# Defined terms of Units (PS3.3 C.8.9.1.1.3), RescaleType (C.11.1.1.2) and DecayCorrection (C.8.9.1.1.6).
+TERMS = frozenset(
+    "CNTS NONE CM2 CM2ML PCNT CPS BQML MGMINML UMOLMINML MLMING MLG 1CM UMOLML PROPCNTS PROPCPS MLMINML MLML GML "
+    "STDDEV OD HU US MGML Z_EFF ED EDW HU_MOD PCT START ADMIN missing".split()
+)
 
 
 @contextmanager
@@ -38,26 +70,79 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 @quiet_pydicom()
-def patient_words(path: str | os.PathLike) -> set[str]:
+def patient_words(path: str | os.PathLike) -> set[str] | None:
     """Words that name the patient of a DICOM file or folder.
 
     Args:
-        path: any path. Damaged files, and files that are not DICOM, are passed over.
+        path: any path. Damaged and locked files, and files that are not DICOM, are passed over.
 
     Returns:
-        The words of name and id in lower case, at least three letters each, of the first file that has any; empty
-        where no file has.
+        The words of names and ids, three letters each or more, and the date of birth as folders spell it
+        (``"19700131"``, ``"31011970"``, ``"700131"``), in lower case and without separators, of the first file that has
+        any; empty where no file has; None where none has and a file is damaged or locked, so that nobody knows.
     """
-    for file in filter(is_dicom, files_in(Path(path))):
-        try:
-            header = require("pydicom").dcmread(
-                file, stop_before_pixels=True, force=True, specific_tags=list(PATIENT_TAGS)
-            )
-        except Exception:  # pydicom raises many types; a damaged file is refused where it is used
-            continue
-        if words := _words(header):
+    damaged = False
+    for header in _headers(path, (*TELLING_TAGS, BIRTH_TAG)):
+        if header is None:
+            damaged = True
+        elif words := _words(header, tags=TELLING_TAGS) | _spellings(header[BIRTH_TAG]):
             return words
-    return set()
+    return None if damaged else set()
+
+
+def _headers(path: str | os.PathLike, tags: Sequence[str]) -> Iterator[dict[str, str] | None]:
+    """These elements of each DICOM file, as text; None for a file or folder that is damaged or locked."""
+    try:
+        for file in files_in(Path(path)):
+            try:
+                if is_dicom(file):
+                    header = read_dataset(file, stop_before_pixels=True, specific_tags=["SOPClassUID", *tags])
+                    yield {tag: str(header.get(tag) or "") for tag in tags} if "SOPClassUID" in header else None
+            except Exception:  # pydicom raises many types; a damaged file is refused where it is used
+                yield None
+    except InputError:  # a folder is locked
+        yield None
+
+
+def burned_in(headers: Iterable[Any]) -> bool:
+    """Whether a header says that text is burned into its image."""
+    return any(str(header.get("BurnedInAnnotation") or "").upper() == "YES" for header in headers)
+
+
+def public_word(term: Any) -> str:
+    """A term of a header, or, where it is none of the standard's, a remark in its place: anything may stand there.
+
+    Example:
+        >>> public_word("BQML"), public_word("DOE^JANE")
+        ('BQML', '(no term of the standard)')
+    """
+    return str(term) if str(term) in TERMS else "(no term of the standard)"
+
+
+@quiet_pydicom()
+def without_header_texts(text: str, path: str | os.PathLike) -> str:
+    """A message without free text of headers and without dates, any of which may lead to somebody. UIDs stay.
+
+    Args:
+        text: the message.
+        path: DICOM file or folder that it is about; files that cannot be read are passed over.
+    """
+    headers = _headers(path, (*TELLING_TAGS, *DESCRIBING_TAGS))
+    texts = {value for header in headers if header for value in header.values()}
+    for known in sorted(texts, key=len, reverse=True):
+        if len(known) >= SHORTEST_WHOLE_WORD:
+            text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", HELD_BACK, text)
+    return DATE.sub(HELD_BACK, text)
+
+
+def without_uids(text: str) -> str:
+    """A message without UIDs, which an archive knows.
+
+    Example:
+        >>> without_uids("series 3, UID 1.2.840.113619.2.55.3, at 127.0.0.1")
+        'series 3, UID (held back), at 127.0.0.1'
+    """
+    return UID.sub(HELD_BACK, text)
 
 
 def public_text(text: str, header: Any) -> str:
@@ -80,11 +165,20 @@ def public_text(text: str, header: Any) -> str:
     return "(names the patient)" if inside or named & set(parts) - {""} else text
 
 
-def _words(header: Any, shortest: int = SHORTEST_WORD) -> set[str]:
-    text = " ".join(str(header.get(tag) or "") for tag in PATIENT_TAGS).lower()
+def _words(header: Any, shortest: int = SHORTEST_WORD, tags: Sequence[str] = PATIENT_TAGS) -> set[str]:
+    text = " ".join(str(header.get(tag) or "") for tag in tags).lower()
     return {word for word in re.split(r"[\W_]+", text) if len(word) >= shortest}
 
 
 def _in_order(header: Any) -> list[str]:
     """The words of the name, as they follow each other."""
     return [word for word in re.split(r"[\W_]+", str(header.get("PatientName") or "").lower()) if word]
+
+
+def _spellings(date: str) -> set[str]:
+    """A date, YYYYMMDD, as people write it, without separators; none where it is no date."""
+    if not re.fullmatch(r"\d{8}", date):
+        return set()
+    year, month, day = date[:4], date[4:6], date[6:]
+    orders = ((year, month, day), (day, month, year), (month, day, year))
+    return {"".join(order) for order in orders} | {"".join(order).replace(year, year[2:], 1) for order in orders}

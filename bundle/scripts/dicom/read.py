@@ -20,7 +20,7 @@ from .frames import Plane, planes_of
 from .geometry import Grid, grid_of
 from .header import blaming, read_header
 from .pixels import read_values, transfer_syntax
-from .privacy import quiet_pydicom
+from .privacy import BURNED_IN, burned_in, quiet_pydicom
 from .several import OneVolume, volumes_of
 from .stack import parallel_slices
 from .suv import unit_and_factor
@@ -111,6 +111,8 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     notes: list[str] = []
     if scan.unreadable:
         notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
+    if burned_in(headers.values()):
+        notes.append(BURNED_IN)
     planes: list[Plane] = []
     for file, header in headers.items():
         with blaming(file):

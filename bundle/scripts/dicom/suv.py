@@ -8,6 +8,7 @@ from typing import Any
 
 from ..utils.enums import Modality
 from .header import DICOM_MODALITIES, values_of
+from .privacy import public_word
 
 __all__ = ["scan_start", "suv_factor", "unit_and_factor"]
 
@@ -57,7 +58,7 @@ def suv_factor(headers: Sequence[Any]) -> float:
     dose = _positive(doses[0], "RadionuclideTotalDose")  # Bq
     correction = first.get("DecayCorrection") or "missing"
     if correction not in ("START", "ADMIN"):
-        raise ValueError(f"DecayCorrection is {correction}")
+        raise ValueError(f"DecayCorrection is {public_word(correction)}")
     if correction == "START":
         half_life = _positive(doses[0], "RadionuclideHalfLife")  # s
         scan = scan_start(headers)
@@ -84,7 +85,8 @@ def _unit_of_ct(header: Any, notes: list[str]) -> str:
     kind = header.get("RescaleType") or "HU"
     if kind == "HU" and "RescaleSlope" in header:
         return "HU"
-    notes.append(f"not in Hounsfield units: RescaleType {kind}" if kind != "HU" else "no RescaleSlope, so no HU")
+    other = f"not in Hounsfield units: RescaleType {public_word(kind)}"
+    notes.append(other if kind != "HU" else "no RescaleSlope, so no HU")
     return "arbitrary"
 
 
@@ -100,7 +102,7 @@ def _unit_of_pet(headers: Sequence[Any], notes: list[str]) -> tuple[str, float]:
         return "SUVbw", factor
     if units == "GML" and headers[0].get("SUVType", "BW") == "BW":
         return "SUVbw", 1.0
-    notes.append(f"no SUV: Units is {units}")
+    notes.append(f"no SUV: Units is {public_word(units)}")
     return ("counts" if units == "CNTS" else "arbitrary"), 1.0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..utils.checks import InputError
+from ..utils.limits import MOST_FRAMES
 from .header import private_value, require, values_of
 
 __all__ = ["CSA_TAGS", "TILE_TAGS", "headers_of_tiles", "is_tiled"]
@@ -49,9 +50,9 @@ def headers_of_tiles(header: Any, who: str, notes: list[str]) -> list[tuple[Any,
     """
     placed = _frames_of_uih(header)
     count = len(placed) or _count_of_siemens(header)
-    across = int(np.ceil(np.sqrt(count)))
+    across = int(np.ceil(np.sqrt(abs(count))))
     down = -(-count // across) if placed else across
-    if count < 1 or header.Rows % down or header.Columns % across:
+    if not 1 <= count <= MOST_FRAMES or header.Rows % down or header.Columns % across:
         raise InputError(
             f"{who}: expected a mosaic that says how many slices it holds and where they lie, it does not. Export it "
             "as single slices or as enhanced DICOM, or convert it to NIfTI."

@@ -18,6 +18,7 @@ from .write_common import (
     PRODUCT,
     SeriesOffset,
     body_part,
+    burned_in_element,
     check_grid,
     complete_header,
     geometry_elements,
@@ -119,6 +120,7 @@ def _write_slices(
     }
     common = geometry_elements(header, affine, fused.shape)
     common.update(body_part(header))
+    common.update(burned_in_element(sources))
     common.update(_pixel_elements(image_class, rgb is not None))
     common.DerivationDescription = f"Fused by {PRODUCT} from the source images. {said_of_registration(sources)}"
     moved = [reference_to(h) for source in sources if source is not reference for h in source.headers]

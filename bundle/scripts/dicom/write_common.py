@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -12,15 +12,18 @@ from ..data.volume import ACCEPTED_BEYOND_LIMITS, Volume
 from ..utils.geometry import lps_from_ras
 from ..utils.metadata import bundle_metadata
 from .header import require
+from .privacy import BURNED_IN
 
 __all__ = [
     "PRODUCT",
     "WARNING",
     "SeriesOffset",
     "body_part",
+    "burned_in_element",
     "check_grid",
     "complete_header",
     "geometry_elements",
+    "only_known",
     "plane_position",
     "reference_to",
     "said_of_registration",
@@ -42,6 +45,27 @@ EMPTY = (  # elements of patient and study that a header may lack, although each
     "StudyDate",
     "StudyTime",
     "ReferringPhysicianName",
+)
+WANTED = frozenset(  # what of a patient, in group 0010, a new object of the study says beside EMPTY
+    ("IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight")
+)
+UNWANTED = frozenset(  # of a study or specimen: optional, and names persons and their ills
+    "ReferringPhysicianIdentificationSequence ConsultingPhysicianName ConsultingPhysicianIdentificationSequence "
+    "PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence NameOfPhysiciansReadingStudy "
+    "PhysiciansReadingStudyIdentificationSequence AdmittingDiagnosesDescription AdmittingDiagnosesCodeSequence "
+    "ReferencedStudySequence ReferencedPatientSequence ProcedureCodeSequence IssuerOfAccessionNumberSequence "
+    "ContainerIdentifier ContainerDescription ContainerTypeCodeSequence ContainerComponentSequence "
+    "IssuerOfTheContainerIdentifierSequence AlternateContainerIdentifierSequence SpecimenDescriptionSequence".split()
+)
+UNWANTED_GROUPS = (0x0032, 0x0038)  # who asked for the study, why, and about the patient's visit
+OF_ITEMS = frozenset(  # of the sequences that are copied: codes, what was given to the patient, energy windows
+    "CodeValue LongCodeValue URNCodeValue CodingSchemeDesignator CodingSchemeVersion CodeMeaning "
+    "PatientOrientationModifierCodeSequence RadionuclideCodeSequence RadiopharmaceuticalCodeSequence "
+    "RadiopharmaceuticalRoute AdministrationRouteCodeSequence Radiopharmaceutical RadiopharmaceuticalVolume "
+    "RadiopharmaceuticalStartTime RadiopharmaceuticalStopTime RadiopharmaceuticalStartDateTime "
+    "RadiopharmaceuticalStopDateTime RadionuclideTotalDose RadionuclideHalfLife RadionuclidePositronFraction "
+    "RadiopharmaceuticalSpecificActivity EnergyWindowName EnergyWindowRangeSequence EnergyWindowLowerLimit "
+    "EnergyWindowUpperLimit".split()
 )
 UNPAIRED = frozenset(  # defined terms of BodyPartExamined (PS3.16, annex L) that have no left and right one
     "ABDOMEN ABDOMENPELVIS AORTA BACK BLADDER BRAIN CEREBELLUM CERVIX CHEST CHESTABDOMEN CHESTABDPELVIS "
@@ -82,14 +106,15 @@ def check_grid(affine: np.ndarray, reference: Volume) -> None:
 
 
 def complete_header(header: Any) -> Any:
-    """A copy of a header in which nothing is missing that each object of patient and study must have.
+    """A copy of a header for a new object of its study: with all of patient and study that it must have, and no more.
 
-    Missing text becomes empty. A missing StudyInstanceUID or FrameOfReferenceUID becomes one that is the same for all
-    objects made from images of that series.
+    Left out are private elements, and those optional ones of patient and study that tell of persons. Missing text
+    becomes empty. A missing StudyInstanceUID or FrameOfReferenceUID becomes one that is the same for all objects
+    made from images of that series.
     """
     pydicom = require("pydicom")
     whole = pydicom.Dataset()
-    whole.update(header)
+    whole.update({tag: header.get_item(tag) for tag in header.keys() if _is_wanted(tag)})  # damaged ones stay raw
     for keyword in EMPTY:
         if keyword not in whole:
             setattr(whole, keyword, "")
@@ -98,6 +123,14 @@ def complete_header(header: Any) -> Any:
             sources = [kind, str(header.get("SeriesInstanceUID") or header.SOPInstanceUID)]
             setattr(whole, keyword, pydicom.uid.generate_uid(entropy_srcs=sources))
     return whole
+
+
+def _is_wanted(tag: Any) -> bool:
+    """Whether a new object of a study may say this too."""
+    keyword = require("pydicom.datadict").keyword_for_tag(tag)
+    if tag.group == 0x0010 and keyword not in WANTED and keyword not in EMPTY:
+        return False
+    return not (tag.is_private or tag.group in UNWANTED_GROUPS or keyword in UNWANTED)
 
 
 def series_identity(header: Any, offset: int, description: str) -> dict[str, Any]:
@@ -157,7 +190,6 @@ def geometry_elements(header: Any, affine: np.ndarray, shape: Sequence[int]) -> 
     common.PositionReferenceIndicator = ""
     common.update(highdicom.PlaneOrientationSequence("PATIENT", cosines)[0])
     common.update(highdicom.PixelMeasuresSequence((between_rows, between_columns), between_slices, between_slices)[0])
-    common.BurnedInAnnotation = "NO"
     common.LossyImageCompression = "00"
     common.ImageComments = WARNING
     common.Columns, common.Rows = shape[:2]
@@ -170,6 +202,31 @@ def plane_position(affine: np.ndarray, k: int) -> Any:
     """Elements that say where slice ``k`` of a grid lies."""
     corner = lps_from_ras((affine @ [0, 0, k, 1])[:3])
     return require("highdicom").PlanePositionSequence("PATIENT", corner)[0]
+
+
+def burned_in_element(sources: Iterable[Volume]) -> Any:
+    """BurnedInAnnotation of what was made of these volumes: YES where an image of them says so."""
+    element = require("pydicom").Dataset()
+    element.BurnedInAnnotation = "YES" if any(BURNED_IN in source.notes for source in sources) else "NO"
+    return element
+
+
+def only_known(value: Any) -> Any:
+    """The value of an element; of a sequence, items that hold only what ``OF_ITEMS`` names, however deep.
+
+    Anything else in an item of a sequence that is copied, such as a private element, is there by nobody's rule.
+    """
+    pydicom = require("pydicom")
+    if not isinstance(value, pydicom.Sequence):
+        return value
+    items = []
+    for item in value:
+        kept = pydicom.Dataset()
+        for element in item:
+            if element.keyword in OF_ITEMS:
+                kept.add_new(element.tag, element.VR, only_known(element.value))
+        items.append(kept)
+    return items
 
 
 def reference_to(header: Any) -> Any:

@@ -15,15 +15,17 @@ from ..data.volume import Volume
 from ..utils.enums import Modality
 from ..utils.files import write_folder_atomically
 from .header import DICOM_MODALITIES, require
-from .privacy import quiet_pydicom
+from .privacy import TERMS, quiet_pydicom
 from .suv import scan_start, suv_factor
 from .write_common import (
     PRODUCT,
     SeriesOffset,
     body_part,
+    burned_in_element,
     check_grid,
     complete_header,
     geometry_elements,
+    only_known,
     plane_position,
     reference_to,
     said_of_registration,
@@ -163,6 +165,7 @@ class _Writer:
         self.stored = _stored(values.astype(np.float64) * self.factor, zero_is_zero=self.code in ("PT", "NM"))
         self.common = geometry_elements(self.header, affine, values.shape)
         self.common.update(body_part(self.own, self.header))
+        self.common.update(burned_in_element([source]))
         low, high = (float(value) * self.factor for value in window)
         self.common.WindowCenter, self.common.WindowWidth = _decimal((low + high) / 2), _decimal(max(high - low, 1e-6))
         self._say_pixels()
@@ -229,7 +232,7 @@ class _Writer:
 
     def _units_of_pet(self) -> tuple[str, float]:
         """Units of the series, and the factor that brings the values there."""
-        units = str(self.own.get("Units") or "PROPCNTS")
+        units = words if (words := str(self.own.get("Units"))) in TERMS else "PROPCNTS"
         if self.source.unit != "SUVbw":
             return units, 1.0
         if units != "BQML":
@@ -343,5 +346,5 @@ def _copy(target: Any, header: Any, keywords: Sequence[str]) -> Any:
     """Copy the elements that the header has and that are not empty."""
     for keyword in keywords:
         if header.get(keyword) not in (None, "", []):
-            target[keyword] = header[keyword]
+            setattr(target, keyword, only_known(header[keyword].value))
     return target

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +14,16 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 from torch import nn
+from torch.optim import Optimizer
 
+from ..handlers.bad_batches import BadBatchError, BadBatches
+from ..handlers.processes import gather
 from ..losses.base import FusionLoss
 from ..losses.lesions import LesionLessons, PlantedPairs
 from ..losses.teachers import LossTeacher
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
+from ..utils.run_folder import RunFolder
 
 __all__ = ["FusionTrainer", "prepare_fusion_batch", "share_of_batch"]
 
@@ -66,7 +74,10 @@ class FusionTrainer(SupervisedTrainer):
 
     In an iteration with a lesson the teacher first trains the loss's proposal on the batch; then the network takes its
     ordinary step on the loss. In an iteration with lesions the step is taken on some pairs of the batch with and
-    without planted lesions, fused under the condition ``keep``.
+    without planted lesions, fused under the condition ``keep``. Where the fused image, the loss or a gradient is not
+    finite no optimizer takes a step, and the batch is left out; see
+    :class:`~scripts.handlers.bad_batches.BadBatches`. Under CUDA's mixed precision the gradients are left to the scaler,
+    for which infinite ones are ordinary.
 
     Args:
         loss_function: one of this bundle's fusion losses.
@@ -76,11 +87,14 @@ class FusionTrainer(SupervisedTrainer):
         max_grad_norm: the network's gradients are scaled down to this norm. Defaults to 1.
         prepare_batch: as in ``SupervisedTrainer``; must return the pairs twice. Defaults to
             :func:`prepare_fusion_batch`.
+        bad_batches: keeps account of the batches that are left out. Defaults to None: at most 3 an epoch, not saved.
+        folders: no other training may write to these while this one runs. Defaults to (): none are locked.
         kwargs: further arguments of ``SupervisedTrainer``.
 
     Raises:
         TypeError: When ``loss_function`` is not a FusionLoss.
         ValueError: When ``teacher`` teaches another loss, or cannot work with the network.
+        InputError: When another training writes to one of ``folders`` as the run begins, or too many batches are bad.
     """
 
     def __init__(
@@ -91,6 +105,8 @@ class FusionTrainer(SupervisedTrainer):
         lesions: LesionLessons | None = None,
         max_grad_norm: float = 1.0,
         prepare_batch: Callable = prepare_fusion_batch,
+        bad_batches: BadBatches | None = None,
+        folders: Sequence[str | os.PathLike] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(loss_function=self._weigh, prepare_batch=self._prepare, **kwargs)
@@ -104,14 +120,20 @@ class FusionTrainer(SupervisedTrainer):
         self.lesions = lesions
         self.prepare_pairs = prepare_batch
         self.max_grad_norm = max_grad_norm
+        self.bad_batches = BadBatches() if bad_batches is None else bad_batches
+        self.bad_batches.attach(self)
+        self.folders = folders
         self.outer_values: dict[str, float] = {}
         self._planted: PlantedPairs | None = None
+        self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip_gradients)
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.show_teacher)
         if teacher is not None:
             if teacher.loss is not loss_function:
                 raise ValueError("`teacher` must teach `loss_function`, got a teacher of another loss.")
             teacher.check(self._plain_network())
+            for optimizer in self._teachers_optimizers():
+                optimizer.register_step_pre_hook(_check_gradients)
 
     def summary(self, tasks: Sequence[str]) -> dict[str, float]:
         """What the latest iteration has to say in the log: loss and terms, or the loss of the lesions.
@@ -123,16 +145,61 @@ class FusionTrainer(SupervisedTrainer):
             return {"outer/lesions": self._lesion_loss}
         return {"loss": float(self._fusion_loss), **self.fusion_loss.summary(tasks)}
 
+    def run(self) -> None:  # type: ignore[override]
+        """Train, alone in its folders."""
+        with ExitStack() as stack:
+            for folder in dict.fromkeys(Path(folder).resolve() for folder in self.folders):
+                stack.enter_context(RunFolder(folder))
+            stack.callback(self._plain_network().register_forward_hook(_check_fused).remove)
+            super().run()
+
     def _plain_network(self) -> nn.Module:
         """The fusion network, without DistributedDataParallel."""
         return getattr(self.network, "module", self.network)
 
+    def _teachers_optimizers(self) -> Iterator[Optimizer]:
+        """The optimizers of what the teacher trains."""
+        return (value for value in vars(self.teacher).values() if isinstance(value, Optimizer))
+
     def _iteration(self, engine: FusionTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]
-        """Give a lesson if one is due, then take the ordinary step."""
-        if engine.teacher is not None and engine.teacher.is_due(engine.state.iteration):
-            image, _ = engine.prepare_pairs(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)
-            engine.outer_values.update(engine.teacher.teach(engine._plain_network(), engine.optimizer, image.float()))
-        return super()._iteration(engine, batchdata)
+        """Give a lesson if one is due, then take the ordinary step; leave out a batch that allows none."""
+        engine.outer_values = {}  # else those of the last lesson are logged again, but not after a restart
+        try:
+            if engine.teacher is not None and engine.teacher.is_due(engine.state.iteration):
+                self._give_lesson(engine, engine.teacher, batchdata)
+            return super()._iteration(engine, batchdata)
+        except BadBatchError as reason:
+            self.bad_batches.add(engine, batchdata, reason)
+            return self._left_out(engine, batchdata)
+
+    @staticmethod
+    def _give_lesson(engine: FusionTrainer, teacher: LossTeacher, batchdata: dict[str, torch.Tensor]) -> None:
+        image, _ = engine.prepare_pairs(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)
+        engine.outer_values.update(teacher.teach(engine._plain_network(), engine.optimizer, image.float()))
+
+    def _left_out(self, engine: FusionTrainer, batchdata: dict[str, torch.Tensor]) -> dict:
+        """Forget the gradients, and give the handlers an iteration whose loss is NaN and whose image is source A."""
+        for optimizer in (engine.optimizer, *(self._teachers_optimizers() if self.teacher is not None else ())):
+            optimizer.zero_grad(set_to_none=True)
+        image, target = engine.prepare_pairs(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)
+        engine.state.output = {
+            CommonKeys.IMAGE: image,
+            CommonKeys.LABEL: target,
+            CommonKeys.PRED: image[:, :1],
+            CommonKeys.LOSS: torch.tensor(math.nan),
+        }
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return engine.state.output
+
+    def check_loss(self, engine: FusionTrainer) -> None:
+        """Stop the iteration before its step where the loss of any process is not finite.
+
+        Raises:
+            BadBatchError: When it is not.
+        """
+        losses = gather(engine.state.output[CommonKeys.LOSS].item())
+        if not all(map(math.isfinite, losses)):
+            raise BadBatchError(f"the loss is {next(loss for loss in losses if not math.isfinite(loss))}")
 
     def _prepare(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         """The batch, or what takes its place in an iteration with lesions: three images a pair, and the condition."""
@@ -154,10 +221,17 @@ class FusionTrainer(SupervisedTrainer):
         return self.lesions.pace * (loss + self._planted.keep * self.lesions.weight * lost)
 
     def clip_gradients(self, engine: FusionTrainer) -> None:
-        """Scale the network's gradients down to ``max_grad_norm``."""
-        if engine.amp and engine.scaler is not None:
-            engine.scaler.unscale_(engine.optimizer)
-        torch.nn.utils.clip_grad_norm_(engine.network.parameters(), engine.max_grad_norm)
+        """Scale the network's gradients down to ``max_grad_norm``.
+
+        Raises:
+            BadBatchError: When they are not finite; never under mixed precision.
+        """
+        scaler = engine.scaler if engine.amp else None
+        if scaler is not None:
+            scaler.unscale_(engine.optimizer)
+        norm = float(torch.nn.utils.clip_grad_norm_(engine.network.parameters(), engine.max_grad_norm))
+        if scaler is None and not math.isfinite(norm):
+            raise BadBatchError(f"the norm of the gradients is {norm}")
 
     def show_teacher(self, engine: FusionTrainer) -> None:
         """Show the teacher, and all handlers after it, what the network has just made of the images without lesions."""
@@ -166,3 +240,28 @@ class FusionTrainer(SupervisedTrainer):
         output.update({CommonKeys.IMAGE: image, CommonKeys.PRED: output[CommonKeys.PRED][: len(image)]})
         if engine.teacher is not None:
             engine.outer_values.update(engine.teacher.observe(output[CommonKeys.PRED], image))
+
+
+def _check_fused(network: nn.Module, _: Any, fused: torch.Tensor) -> None:
+    """Stop an iteration whose fused image is not finite, on any process; called after each pass through the network.
+
+    The loss cannot say it: a term that sorts pixels into bins fails at a pixel that is no number, and on CUDA that ends
+    the process. In validation, where the processes have different numbers of images, nothing is checked.
+
+    Raises:
+        BadBatchError: When it is not.
+    """
+    if network.training and not all(gather(bool(torch.isfinite(fused).all()))):
+        raise BadBatchError("the fused image is not finite")
+
+
+def _check_gradients(optimizer: Optimizer, *_: Any) -> None:
+    """Stop a step of the teacher on gradients that are not finite; called by the optimizer before each step.
+
+    Raises:
+        BadBatchError: When they are not.
+    """
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients))
+    if not math.isfinite(norm):
+        raise BadBatchError(f"the norm of the gradients of the teacher's lesson is {norm}")

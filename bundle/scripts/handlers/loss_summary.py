@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import os
+import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 
+from ..utils.checks import first_line
 from ..utils.enums import SourceKeys
 from ..utils.files import write_atomically
 from .figures import new_figure
@@ -44,7 +46,9 @@ class LossSummaryHandler:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
 
     def collect(self, engine: Any) -> None:
-        """Add one iteration."""
+        """Add one iteration, unless the trainer has left it out."""
+        if not math.isfinite(float(engine.state.output[0]["loss"])):
+            return
         tasks = [item[SourceKeys.TASK] for item in engine.state.batch if SourceKeys.TASK in item]
         values = {
             "learning_rate": engine.optimizer.param_groups[0]["lr"],
@@ -63,7 +67,7 @@ class LossSummaryHandler:
         engine.state.metrics.update(means)
         if not self.save:
             return
-        rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
+        rows = self._rows(before=engine.state.epoch)
         rows.append({"epoch": str(engine.state.epoch), **{name: f"{value:.6g}" for name, value in means.items()}})
         write_atomically(self.csv_path, lambda path: self._write(path, rows))
         self._draw(rows)
@@ -78,16 +82,24 @@ class LossSummaryHandler:
                 sums[name] += value
         return {name: sums[name] / counts[name] for name in sums}
 
-    def _rows(self) -> list[dict[str, str]]:
+    def _rows(self, before: int) -> list[dict[str, str]]:
+        """The table's rows of the epochs before this one; none, with a warning, where the table is damaged."""
         if not self.csv_path.is_file():
             return []
-        with self.csv_path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.csv_path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < before]
+            for row in rows:
+                [float(value) for value in row.values() if value]
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            warnings.warn(f"{self.csv_path}: is damaged ({first_line(error)}), so it begins anew.", stacklevel=2)
+            return []
+        return rows
 
     @staticmethod
     def _write(path: Path, rows: list[dict[str, str]]) -> None:
         names = list(dict.fromkeys(name for row in rows for name in row))
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from monai.transforms import Randomizable
 from torch.utils.data.distributed import DistributedSampler
 
 from ..utils.checks import InputError, first_line
-from ..utils.files import write_atomically
+from ..utils.weights import load_state, save_state
 
 __all__ = ["ResumeHandler"]
 
@@ -26,9 +27,10 @@ class ResumeHandler:
     """Saves all that a training needs after each epoch, in one file, and loads it when the training starts again.
 
     All random numbers of an epoch come from ``1000 * seed + epoch`` and the number of the process, so they do not
-    depend on where the run was interrupted, and no two processes change their images alike. The file is written under
-    another name and renamed: a kill in the middle of writing leaves the last epoch's file. MONAI's ``CheckpointSaver``
-    neither writes so nor seeds epochs.
+    depend on where the run was interrupted, and no two processes change their images alike. The file is sealed, written
+    under another name and renamed: a kill in the middle of writing leaves the last epoch's file. The file of the epoch
+    before stays too, as e.g. ``last_before.pt``; a training whose last file is damaged goes on from that one and says
+    so. MONAI's ``CheckpointSaver`` neither writes so nor seeds epochs.
 
     Args:
         path: the file, e.g. ``last.pt``.
@@ -40,7 +42,7 @@ class ResumeHandler:
         save: whether this process writes the file. Defaults to True.
 
     Raises:
-        InputError: When the training starts and the file is damaged, or is of another architecture or configuration.
+        InputError: When the training starts and both files are damaged, or are of another configuration.
     """
 
     def __init__(
@@ -53,11 +55,14 @@ class ResumeHandler:
         save: bool = True,
     ) -> None:
         self.path = Path(path)
+        self.before = self.path.with_stem(f"{self.path.stem}_before")
+        self.coming = self.path.with_stem(f".{self.path.stem}_coming")
         self.objects = {name: getattr(item, "module", item) for name, item in objects.items() if item is not None}
         self.dataset = dataset
         self.seed = seed
         self.rank = rank
         self.save = save
+        self._last_is_whole = False
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -67,17 +72,45 @@ class ResumeHandler:
 
     def load(self, engine: Engine) -> None:
         """Load the file where there is one, unless the training has begun: federated learning starts it again."""
-        if engine.state.epoch == 0 and self.path.is_file():
-            try:
-                state = torch.load(self.path, map_location="cpu", weights_only=True)
-                self._load_objects(state)
-            except Exception as error:  # torch raises many types for damaged files
-                raise InputError(
-                    f"{self.path}: cannot resume from it: {first_line(error)} "
-                    "Use the config it was made with, or remove it to start anew."
-                ) from error
+        if engine.state.epoch > 0:
+            return
+        state = self._read()
+        if state is None:
+            return
+        try:
+            self._load_objects(state)
             for name in COUNTERS:
                 setattr(engine.state, name, state[name])
+        except Exception as error:  # torch raises many types for states that do not fit
+            raise InputError(
+                f"{self.path}: cannot resume from it: {first_line(error)} "
+                "Use the config it was made with, or remove it to start anew."
+            ) from error
+
+    def _read(self) -> Mapping[str, Any] | None:
+        """The state of the last epoch, or of the one before where the last file is damaged; None where there is none.
+
+        Raises:
+            InputError: When neither file can be read.
+        """
+        damages = []
+        last = self.path if self.path.is_file() else self.coming  # after a kill between the two renames of `store`
+        for path in (last, self.before):
+            if not path.is_file():
+                break
+            try:
+                state = load_state(path)
+            except Exception as error:  # torch raises many types for damaged files
+                words = first_line(error).removeprefix(f"{path}: ")
+                damages.append(f"{path}: cannot resume from it: {words}")
+                continue
+            self._last_is_whole = path == self.path
+            if damages and self.save:
+                warnings.warn(f"{damages[0]} The training goes on from the epoch before, {path}.", stacklevel=2)
+            return state
+        if damages:
+            raise InputError(f"{' '.join(damages)} Restore it from a copy, or remove it to start anew.")
+        return None
 
     def _load_objects(self, state: Mapping[str, Any]) -> None:
         """Load each object's part of the file.
@@ -103,9 +136,18 @@ class ResumeHandler:
             sampler.set_epoch(engine.state.epoch)
 
     def store(self, engine: Engine) -> None:
-        """Write the file."""
+        """Write the file, and keep the one that it replaces."""
         if not self.save:
             return
         state = {name: item.state_dict() for name, item in self.objects.items()}
         state.update({name: getattr(engine.state, name) for name in COUNTERS})
-        write_atomically(self.path, lambda path: torch.save(state, path))
+        try:
+            save_state(state, self.coming)
+            if self._last_is_whole:
+                self.path.replace(self.before)
+            self.coming.replace(self.path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(self.coming), str(self.path))) from error
+        except OSError as error:
+            raise InputError(f"{self.path}: could not be written: {error.strerror or error}.") from error
+        self._last_is_whole = True

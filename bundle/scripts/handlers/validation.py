@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
 from torch import nn
 
 from ..utils.files import write_atomically
+from ..utils.weights import save_state
 
 __all__ = ["FusionValidationHandler"]
 
@@ -99,6 +99,6 @@ class FusionValidationHandler(ValidationHandler):
 
     def _keep(self, epoch: int, metrics: dict[str, float]) -> None:
         network = getattr(self.network, "module", self.network)
-        write_atomically(self.path, lambda path: torch.save(network.state_dict(), path))
+        save_state(network.state_dict(), self.path)
         report = json.dumps({"epoch": epoch, "metrics": metrics}, indent=4)
-        write_atomically(self.path.with_suffix(".json"), lambda path: path.write_text(report))
+        write_atomically(self.path.with_suffix(".json"), lambda path: path.write_text(report, encoding="utf-8"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils.checks import InputError, first_line
+from ..utils.seal import read_sealed
 from .contract import INPUT_NAME, KEEP_NAME, OUTPUT_NAME, check_exported
 
 __all__ = ["OnnxSession"]
@@ -51,8 +52,9 @@ class OnnxSession:
         options.intra_op_num_threads = _thread_count()
         options.log_severity_level = 3
         where = {"device_id": int(index or 0)} if kind == "cuda" else {}
+        network = read_sealed(path)
         try:
-            self.session = onnxruntime.InferenceSession(os.fspath(path), options, [(provider, where)])
+            self.session = onnxruntime.InferenceSession(network, options, [(provider, where)])
         except Exception as error:  # its errors have no common class
             raise InputError(
                 f"{path}: expected a network that mmif-amin export wrote, got: {first_line(error)}"

@@ -11,8 +11,11 @@ from torch import nn
 
 from ..utils.checks import InputError, first_line
 from ..utils.enums import Precision, Runtime
+from ..utils.seal import read_sealed
+from ..utils.weights import load_weights
 from .contract import check_exported, choose_runtime
 from .onnx_session import OnnxSession
+from .script_program import checked_script
 
 __all__ = ["OnnxNetwork", "load_network"]
 
@@ -71,7 +74,7 @@ def load_network(
     except (AssertionError, RuntimeError) as error:  # torch raises either for a device that is not there
         raise InputError(f"--device {device}: expected cpu, cuda or cuda:N, got: {first_line(error)}") from error
     if runtime is Runtime.TORCH:
-        loaded = _read_state(network if isinstance(network, nn.Module) else network(), path)
+        loaded = load_weights(network if isinstance(network, nn.Module) else network(), path)
     elif runtime is Runtime.TORCHSCRIPT:
         loaded = _read_script(path)
     else:
@@ -80,20 +83,10 @@ def load_network(
     return loaded.eval()
 
 
-def _read_state(network: nn.Module, path: Path) -> nn.Module:
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises many types for damaged files
-        raise InputError(
-            f"{path}: expected weights of the network in configs/inference.json, got: {first_line(error)} "
-            "Use weights of this version."
-        ) from error
-    return network
-
-
 def _read_script(path: Path) -> nn.Module:
+    archive = checked_script(path, read_sealed(path))
     try:
-        network = torch.jit.load(path, map_location="cpu")
+        network = torch.jit.load(archive, map_location="cpu")
     except Exception as error:  # torch raises many types for damaged files
         raise InputError(
             f"{path}: expected TorchScript that mmif-amin export wrote, got: {first_line(error)}"

@@ -6,8 +6,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from .checks import InputError
@@ -15,14 +17,18 @@ from .checks import InputError
 __all__ = [
     "IMAGE_SUFFIXES",
     "NIFTI_SUFFIXES",
+    "UNFINISHED",
     "check_new_output",
     "check_writable",
     "is_nifti",
     "sha256_of",
     "write_atomically",
     "write_folder_atomically",
+    "write_set_atomically",
 ]
 
+UNFINISHED = ".mmif-amin.part-"  # how the names of files and folders begin until they are complete
+SETTLED = 60.0  # seconds, after which a file or folder that nobody has locked belongs to nobody
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -93,7 +99,7 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], object], m
     suffix = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
 
     def empty_file() -> Path:
-        handle, name = tempfile.mkstemp(prefix=".", suffix=suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=UNFINISHED, suffix=suffix, dir=path.parent)
         os.close(handle)
         return Path(name)
 
@@ -118,11 +124,51 @@ def write_folder_atomically(path: str | os.PathLike, write: Callable[[Path], obj
     path = Path(path)
 
     def empty_folder() -> Path:
-        return Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
 
     with _temporary_beside(path, empty_folder, mode=0o777) as temporary:
         write(temporary)
     return path
+
+
+def write_set_atomically(
+    folder: str | os.PathLike, names: Sequence[str], write: Callable[[Path], object], manifest: str | None = None
+) -> list[Path]:
+    """Write files that belong together: none takes its place before all are complete.
+
+    They take their places one after the other, within a millisecond. A program that is killed in this moment leaves
+    some new and some old files, each of them whole; the manifest tells.
+
+    Args:
+        folder: where they go; it is made, and files of these names are replaced.
+        names: of the files, in the order in which they take their places.
+        write: writes them into the folder that it gets.
+        manifest: the one among them that describes the others. The old one is deleted before the first file is
+            replaced, and the new one comes last, so that what it describes is always there. Defaults to None.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: When the folder cannot be written or the disk is full.
+    """
+    folder = Path(folder)
+    last = [] if manifest is None else [manifest]
+
+    def empty_folder() -> Path:
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
+
+    def replace_all(temporary: Path) -> None:
+        for name in last:
+            (folder / name).unlink(missing_ok=True)
+        for name in [*(name for name in names if name not in last), *last]:
+            temporary.joinpath(name).chmod(0o666 & ~_mask())
+            temporary.joinpath(name).replace(folder / name)
+
+    with _temporary(folder, folder, empty_folder) as temporary:
+        write(temporary)
+        replace_all(temporary)
+    return [folder / name for name in names]
 
 
 @contextmanager
@@ -134,23 +180,87 @@ def _temporary_beside(path: Path, make: Callable[[], Path], mode: int) -> Iterat
         make: makes an empty file or folder that only its owner can read.
         mode: permissions of the result, before the user's mask.
     """
+    with _temporary(path, path.parent, make) as temporary:
+        yield temporary
+        temporary.chmod(mode & ~_mask())
+        if temporary.is_dir() and path.is_dir():
+            path.rmdir()  # Windows renames no folder onto another, even an empty one
+        temporary.replace(path)
+
+
+@contextmanager
+def _temporary(path: Path, folder: Path, make: Callable[[], Path]) -> Iterator[Path]:
+    """Yield what ``make`` makes in ``folder``, and delete what is left of it in the end.
+
+    Args:
+        path: what is to be written, for messages.
+        folder: it is made, and what killed programs left there is deleted.
+        make: makes an empty file or folder that only its owner can read.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy_up(folder.absolute())
         temporary = make()
     except OSError as error:
         raise InputError(f"{path}: cannot write there: {error.strerror or error}. Choose another output.") from error
     try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(mode & ~mask)
-        if temporary.is_dir() and path.is_dir():
-            path.rmdir()  # Windows renames no folder onto another, even an empty one
-        temporary.replace(path)
+        with _locked(temporary):
+            yield temporary
     except OSError as error:
         raise InputError(f"{path}: could not be written: {error.strerror or error}. Nothing was left there.") from error
+    except InputError as error:
+        if str(temporary) not in str(error):
+            raise
+        raise InputError(str(error).replace(str(temporary), str(path))) from error  # its name means nothing to a user
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
+        _delete(temporary)
+
+
+def _mask() -> int:
+    """The user's mask of permissions."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or folder, if it is there and as far as that is possible."""
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a lock on a file or folder, and yield whether there is one; it ends with the process, whatever ends it."""
+    handle = None
+    try:
+        import fcntl
+
+        handle = os.open(path, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # Windows; a file system without locks; another process holds it
+        locked = False
+    else:
+        locked = True
+    try:
+        yield locked
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@lru_cache(maxsize=1024)
+def _tidy_up(folder: Path) -> None:
+    """Delete what programs that were killed while they wrote left in a folder; done once for each folder.
+
+    They hold no lock any more. What is younger than a minute stays: its program may be about to lock it.
+    """
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):  # another program has deleted it
+            if time.time() - path.stat().st_mtime > SETTLED:
+                with _locked(path) as ours:
+                    if ours:
+                        _delete(path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from mmif_amin.scripts.data.study import Study
@@ -72,3 +73,18 @@ def test_nothing_to_do(tmp_path):
         find_studies(tmp_path / "missing")
     with pytest.raises(InputError, match="expected at least one study"):
         find_studies(tmp_path)
+
+
+def test_a_locked_folder_is_a_study_that_will_fail(tmp_path, monkeypatch):
+    """Nothing can be looked for in it; the others are still fused."""
+    for name in ("locked", "other"):
+        (tmp_path / name).mkdir()
+    exists = Path.exists
+
+    def locked(path, **options):
+        if path.parent.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", locked)
+    assert [study.name for study in find_studies(tmp_path)] == ["locked", "other"]

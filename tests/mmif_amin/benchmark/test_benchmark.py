@@ -3,8 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
-import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +15,10 @@ from scripts.utils.checks import InputError
 
 from mmif_amin.benchmark.columns import DEFECTS, SHOWN, TESTED
 from mmif_amin.benchmark.methods import OURS
+from mmif_amin.benchmark.report import write_html_report
+from mmif_amin.benchmark.result import BenchmarkResult, ShownPair
 from mmif_amin.benchmark.run import benchmark
+from tests.mmif_amin.reports.browser import Browser, needs_chromium
 
 
 @pytest.fixture
@@ -107,6 +109,17 @@ def test_a_name_that_leads_out_of_the_output_folder_is_refused(tmp_path, harvard
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("link", ["fused", "fused/Max", "fused/Max/CT-MRI", "benchmark.html"])
+def test_no_link_is_followed_out_of_the_output_folder(tmp_path, harvard_like, link):
+    (tmp_path / "elsewhere").mkdir()
+    place = tmp_path / "out" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InputError, match=f"{link}: is a link that leads out of the output folder"):
+        benchmark(harvard_like, tmp_path / "out", classical=False)
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_folder_of_a_method_must_be_there(tmp_path, harvard_like):
     with pytest.raises(InputError, match=r"--method Theirs=.*: expected a folder of fused images, found none"):
         benchmark(harvard_like, tmp_path / "other", {"Theirs": tmp_path / "nothing"})
@@ -131,31 +144,81 @@ def test_mlflow_on_request(tmp_path, harvard_like):
 
 
 CLICKS = """
-<script>
-window.addEventListener("load", () => setTimeout(() => {
-  [...document.querySelectorAll("th")].find(th => th.textContent === "VIF").click();
-  document.querySelectorAll("#tasks button")[1].click();
-  [...document.querySelectorAll("#modes button")].find(b => b.textContent === "difference").click();
-  document.querySelector("#stage").dispatchEvent(new WheelEvent("wheel", { deltaY: -1, cancelable: true }));
-  document.body.dataset.zoom = state.zoom;
-  const shown = document.querySelector("#stage").getContext("2d").getImageData(0, 0, 512, 512).data;
-  document.body.dataset.drawn = shown.some((v, i) => i % 4 !== 3 && v > 0 && v < 255);
-}, 500));
-</script>
+[...document.querySelectorAll("th")].find(th => th.textContent === "VIF").click();
+document.querySelectorAll("#tasks button")[1].click();
+[...document.querySelectorAll("#modes button")].find(b => b.textContent === "difference").click();
+document.querySelector("#stage").dispatchEvent(new WheelEvent("wheel", { deltaY: -1, cancelable: true }));
+"""
+DRAWN = """
+document.querySelector("#stage").getContext("2d").getImageData(0, 0, 512, 512).data
+    .some((v, i) => i % 4 !== 3 && v > 0 && v < 255)
 """
 
 
+@pytest.fixture
+def browser(tmp_path):
+    browser = Browser(tmp_path / "profile")
+    yield browser
+    browser.close()
+
+
+def show(browser, page):
+    browser.send("Page.navigate", url=page.as_uri())
+    browser.wait("document.readyState === 'complete' && document.title === 'MMIF-AMIN benchmark'")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
-def test_the_page_sorts_switches_and_zooms_when_clicked(tmp_path, result):
-    page = tmp_path / "clicked.html"
-    page.write_text((tmp_path / "out" / "benchmark.html").read_text().replace("</body>", CLICKS + "</body>"))
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"]
-    command = ["chromium", *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+@needs_chromium
+def test_the_page_sorts_switches_and_zooms_when_clicked(tmp_path, result, browser):
+    show(browser, tmp_path / "out" / "benchmark.html")
+    browser.run(CLICKS)
+    browser.wait(DRAWN)
     found = list(result.tasks.values())[1]
-    order = re.findall(r'<tr class="[a-z]*"><td>([^<]+)', dom)
-    assert order == sorted(found.means, key=lambda name: -found.means[name]["VIF"])
-    assert 'data-zoom="1.25"' in dom
-    assert 'data-drawn="true"' in dom
-    assert dom.count("<svg") == len(TESTED)
+    names = browser.run("[...document.querySelectorAll('#table tbody tr')].map(r => r.cells[0].firstChild.data)")
+    assert names == sorted(found.means, key=lambda name: -found.means[name]["VIF"])
+    assert browser.run("state.zoom") == 1.25
+    assert browser.run("document.querySelectorAll('svg').length") == len(TESTED)
+
+
+HOSTILE_NAMES = [
+    "<!--<script>",
+    "</script><script>document.title='ran'</script>",
+    "<img src=x onerror=\"document.title='ran'\">",
+    "/*POLICY*/",
+    "'; document.title='ran'; '",
+    "${document.title='ran'}",
+]
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_no_name_of_a_method_or_a_pair_runs_or_blanks_the_page(tmp_path, result, browser):
+    """Whole page, real browser: each name is shown as it is, and nothing but the page's own script runs."""
+    task, found = next(iter(result.tasks.items()))
+    old = list(found.means)
+    new = dict(zip(old, [OURS, *HOSTILE_NAMES, *old[1 + len(HOSTILE_NAMES) :]], strict=True))
+    for part in (found.means, found.values, found.intervals, found.tests, found.ranks, found.warnings):
+        renamed = {new[name]: value for name, value in part.items()}
+        part.clear()
+        part.update(renamed)
+    gray = np.zeros((16, 16))
+    shown = [
+        ShownPair(task, name, np.stack([gray, gray]), np.stack([gray] * 3), {name: gray}) for name in HOSTILE_NAMES
+    ]
+    only = BenchmarkResult([], {task: replace(found, detection=None, agreement={})})
+    show(browser, write_html_report(tmp_path / "hostile.html", only, shown))
+    cells = browser.run("[...document.querySelectorAll('#table tbody tr')].map(r => r.cells[0].firstChild.data)")
+    assert set(HOSTILE_NAMES) <= set(cells)
+    pairs = browser.run("[...document.querySelectorAll('#pair option')].map(o => o.textContent)")
+    assert set(HOSTILE_NAMES) <= set(pairs)
+    assert browser.run("[document.scripts.length, document.title]") == [1, "MMIF-AMIN benchmark"]
+    tries = """
+        document.body.insertAdjacentHTML("beforeend", "<img src=x onerror=\\"document.title='ran'\\">");
+        const own = document.createElement("script");
+        own.textContent = "document.title = 'ran'";
+        document.body.append(own);
+        document.images[document.images.length - 1].addEventListener("error", () => { window.failed = true; });
+    """
+    browser.run(tries)
+    browser.wait("window.failed === true")
+    assert browser.run("document.title") == "MMIF-AMIN benchmark", "the policy refuses what stands in the page"

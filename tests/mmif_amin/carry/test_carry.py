@@ -164,14 +164,14 @@ def test_two_files_and_a_seg_of_each(tmp_path):
         pytest.param("JaneDoe_heart", id="name written together"),
     ],
 )
-def test_a_name_that_names_the_patient_stays_in_dicom(tmp_path, name):
+def test_a_name_that_names_the_patient_is_held_back(tmp_path, name):
     study = study_of(tmp_path, "CT")
     a = study["source_a_file"]
     out = carry(tmp_path, study, write_contours(tmp_path / "d.dcm", a, {name: ball(a, MIDDLE, RADIUS)}), dicom=True)
     assert sorted(path.name for path in (out / "carried").iterdir()) == ["01.nii.gz", "carried.json"]
     assert told(out)[0]["name"] == "(names the patient)"
     seg = pydicom.dcmread(out / "dicom_objects" / "carried_01.dcm")
-    assert seg.SegmentSequence[0].SegmentLabel == name
+    assert seg.SegmentSequence[0].SegmentLabel == "(names the patient)"
 
 
 def far_away(volume):

@@ -152,3 +152,56 @@ def test_too_few_patients_and_an_unknown_way_are_refused(harvard_like):
         fusion_datalist(harvard_like, "training", shard_by="patient", processes=5)
     with pytest.raises(InputError, match="shard_by: expected one of image, patient, got 'case'"):
         fusion_datalist(harvard_like, shard_by="case")
+
+
+ENTRY = {"source_a": "a.png", "source_b": "b.png", "task": "CT-MRI"}
+BAD_ENTRIES = [
+    pytest.param({"training": 5}, "'training' must be a list", id="no-list"),
+    pytest.param({"training": ["a.png"]}, "entry 0 of 'training' must have source_a", id="no-object"),
+    pytest.param({"training": [{**ENTRY, "source_a": 7}]}, "each a text", id="number-as-path"),
+    pytest.param({"training": [{**ENTRY, "task": ["CT-MRI"]}]}, "each a text", id="list-as-task"),
+    pytest.param({"training": [{**ENTRY, "source_b": "a\0b.png"}]}, "expected the path of a file", id="null-in-path"),
+    pytest.param({"training": [{**ENTRY, "source_b": "\ud800"}]}, "expected the path of a file", id="half-a-letter"),
+    pytest.param({"training": [ENTRY, {**ENTRY, "slice": "x"}]}, "entry 1 of 'training': slice must", id="slice"),
+    pytest.param({"training": [{**ENTRY, "slice": True}]}, "slice must be a whole number", id="slice-true"),
+    pytest.param({"training": [{**ENTRY, "slice": -7}]}, "slice must be a whole number", id="slice-negative"),
+    *(
+        pytest.param({"training": [{**ENTRY, "name": name}]}, "name of a pair that stays in the output", id=repr(name))
+        for name in (
+            *("../y", "/x/y", "a/../../y", "C:y", "..\\y", "\\\\host\\y", ".", "a\nb", "a\0b", "\x1b[2J", "\ud800"),
+            *("n" * 201, ["y"], {"y": 1}, 1.5),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_ENTRIES)
+def test_bad_entries_are_named_and_not_printed_whole(tmp_path, content, message):
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message) as caught:
+        fusion_datalist(path)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("name", ["ct_022", "volume 1/slice 3", "Größe 患者", "a..b", 4013])
+def test_names_of_pairs_may_be_of_any_letters_and_hold_folders(tmp_path, name):
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [{**ENTRY, "name": name}]}))
+    assert [item["name"] for item in fusion_datalist(tmp_path)] == [str(name)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{bad", "[]", "7", '{"CT-MRI": []}', '{"CT-MRI": {"training": "1001"}}', '{"CT-MRI": {"val": [["5001"]]}}'],
+)
+def test_a_damaged_split_is_named(harvard_like, text):
+    (harvard_like / "split.json").write_text(text)
+    with pytest.raises(InputError, match=r"split\.json: expected"):
+        fusion_datalist(harvard_like, "validation")
+
+
+def test_files_nested_deeper_than_python_reads_are_refused(harvard_like):
+    for name in ("split.json", "datalist.json"):
+        (harvard_like / name).write_text("[" * 100_000)
+        with pytest.raises(InputError, match=f"{name}: expected .* got: maximum recursion depth"):
+            fusion_datalist(harvard_like, "validation")

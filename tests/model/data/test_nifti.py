@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import gzip
+import os
+import subprocess
+import sys
+
 import nibabel
 import numpy as np
 import pytest
+from scripts import BUNDLE_ROOT
 from scripts.data.nifti import check_nifti, load_nifti, read_nifti_volume, write_nifti
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Modality
@@ -162,3 +168,90 @@ def test_volume_of_a_4d_file(tmp_path, values, choice, expected, note):
 def test_a_4d_file_is_refused_by_its_header(tmp_path, choice, message):
     with pytest.raises(InputError, match=message):
         check_nifti(save(tmp_path / "v.nii.gz", FOUR), choice)
+
+
+def tampered(path, values=FOUR[..., 0], affine=AFFINE, **fields):
+    """A file whose header was changed after it was written."""
+    data = bytearray(save(path, values, affine).read_bytes())
+    header = np.ndarray((), nibabel.nifti1.header_dtype, data)
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(data)
+    return path
+
+
+WIDE = np.diag([1e-3, 1.0, 1e3, 1.0])
+WIDE[0, 1] = 500
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"xyzt_units": 7}, "expected a readable NIfTI file", id="unknown unit"),
+        pytest.param({"dim": [3, 4, 0, 5, 1, 1, 1, 1]}, "its header says 4 x 0 x 5", id="an axis of none"),
+        pytest.param({"dim": [3, 4, -4, 5, 1, 1, 1, 1]}, "its header says 4 x -4 x 5", id="a negative axis"),
+        pytest.param({"dim": [3, 2**15 - 1, 2**15 - 1, 2**15 - 1, 1, 1, 1, 1]}, "32767 x 32767 x 32767", id="huge"),
+        pytest.param(
+            {"dim": [3, 500, 500, 500, 1, 1, 1, 1]}, "its header promises 250000352 bytes, there are", id="short"
+        ),
+        pytest.param({"dim": [7, 1, 1, 1, *[2**15 - 1] * 4]}, "expected at most 16384 volumes", id="10^18 volumes"),
+        pytest.param({"vox_offset": 1e9}, "it says at byte 1000000000", id="voxels after a gigabyte"),
+        pytest.param({"vox_offset": np.nan}, "expected a readable NIfTI file", id="voxels nowhere"),
+        pytest.param({"srow_x": [0, 1e30, 0, 0]}, "expected voxels of 0.001 to 10000 mm", id="voxels of light years"),
+        pytest.param({"values": np.ones((32, 32, 32), np.uint8), "affine": WIDE}, "times as many voxels", id="sheared"),
+    ],
+)
+def test_hostile_headers_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        read_nifti_volume(tampered(tmp_path / "v.nii", **{"values": FOUR[..., 0].astype(np.int16), **changes}))
+
+
+def test_a_compressed_file_cannot_promise_more_than_it_can_hold(tmp_path):
+    data = tampered(tmp_path / "v.nii", dim=[3, 500, 500, 500, 1, 1, 1, 1]).read_bytes()
+    (tmp_path / "v.nii.gz").write_bytes(gzip.compress(data))
+    with pytest.raises(InputError, match="its header promises 500000352 bytes, there are at most"):
+        read_nifti_volume(tmp_path / "v.nii.gz")
+
+
+@pytest.mark.parametrize("slope", [(1, 0), (0.5, -1000), (None, None)])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_values_are_scaled_as_nibabel_does(tmp_path, slope, kind):
+    image = nibabel.Nifti1Image(np.arange(60).reshape(3, 4, 5).astype(kind), AFFINE)
+    image.header.set_slope_inter(*slope)
+    nibabel.save(image, tmp_path / "v.nii")
+    values, _, _ = load_nifti(tmp_path / "v.nii")
+    assert np.array_equal(values, np.asanyarray(nibabel.load(tmp_path / "v.nii").dataobj).astype(np.float32))
+
+
+SHRINKING = """
+import os, sys, threading
+from pathlib import Path
+from scripts.data.nifti import read_nifti_volume
+path = Path(sys.argv[1])
+data, over = path.read_bytes(), threading.Event()
+def change():
+    while not over.is_set():
+        os.truncate(path, 1000)
+        path.write_bytes(data)
+thread = threading.Thread(target=change)
+thread.start()
+for _ in range(20):
+    try:
+        read_nifti_volume(path)
+    except ValueError as error:
+        assert type(error).__name__ == "InputError", error
+over.set()
+thread.join()
+"""
+
+
+def test_a_file_that_shrinks_while_it_is_read_does_not_end_the_process(tmp_path):
+    path = save(tmp_path / "v.nii", np.zeros((100, 100, 100), np.float32))
+    run = subprocess.run(
+        [sys.executable, "-c", SHRINKING, str(path)],
+        env={**os.environ, "PYTHONPATH": BUNDLE_ROOT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import gzip
+import io
+import struct
+import time
+import zlib
 
 import nibabel
 import numpy as np
@@ -110,7 +114,7 @@ BAD = [
     pytest.param("x.png", lambda p: p.write_text("no picture"), "expected a readable .png", id="not-a-picture"),
     pytest.param("x.png", truncated_png, "expected a readable .png", id="truncated-png"),
     pytest.param("x.txt", lambda p: p.write_text("hello"), "expected one of .png", id="wrong-format"),
-    pytest.param("x.tif", two_frames, "got 2 frames", id="multi-frame"),
+    pytest.param("x.tif", two_frames, "there are several in it", id="multi-frame"),
     pytest.param("x.nii.gz", lambda p: p.write_text("no"), "expected a readable NIfTI", id="not-nifti"),
     pytest.param("x.nii.gz", truncated, "expected a readable NIfTI", id="truncated-nifti"),
     pytest.param("x.nii.gz", lambda p: p.write_bytes(gzip.compress(b"")), "expected a readable NIfTI", id="empty-gzip"),
@@ -157,3 +161,76 @@ def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write there"):
         write_image(tmp_path / "file" / "fused.png", np.zeros((1, 4, 4)))
+
+
+def too_many_directories(path):
+    """A TIFF of 100,000 images in 11 MB, each of which would be looked for."""
+    entries = (
+        (256, 3, 16),
+        (257, 3, 16),
+        (258, 3, 8),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (278, 3, 16),
+        (279, 4, 256),
+    )
+    directory = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in entries
+    )
+    size = len(directory) + 4
+    parts = [directory + struct.pack("<I", 8 + size * (k + 1)) for k in range(100_000)]
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + b"".join(parts))
+
+
+def endless_jpeg(path):
+    """A progressive JPEG that goes over its pixels 10,000 times, in 100 kB."""
+    buffer = io.BytesIO()
+    Image.fromarray(LEVELS).save(buffer, "JPEG", progressive=True)
+    again = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x10"  # a scan that refines nothing
+    path.write_bytes(buffer.getvalue()[:-2] + again * 10_000 + b"\xff\xd9")
+
+
+def png_of(width, height):
+    def write(path):
+        chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        end = b"IEND"
+        chunks = ((len(chunk) - 4, chunk), (0, end))
+        parts = (struct.pack(">I", size) + data + struct.pack(">I", zlib.crc32(data)) for size, data in chunks)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+    return write
+
+
+def postscript(path):
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n0 0 9 9 rectfill\n%%EOF\n")
+
+
+HOSTILE = [
+    pytest.param("x.tif", too_many_directories, "there are several in it", id="tiff of 100,000 directories"),
+    pytest.param("x.jpg", endless_jpeg, "expected a JPEG of at most 64 passes", id="endless jpeg"),
+    pytest.param("x.png", png_of(13300, 13300), "pixels, its header says 13300 x 13300", id="too many pixels"),
+    pytest.param("x.png", png_of(100_000, 100_000), "expected a readable .png", id="far too many pixels"),
+    pytest.param("x.png", postscript, "cannot identify image file", id="a program for Ghostscript"),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "make", "message"), HOSTILE)
+def test_hostile_files_are_refused_by_their_headers(tmp_path, name, make, message):
+    make(tmp_path / name)
+    began = time.process_time()
+    with pytest.raises(InputError, match=message):
+        read_source(tmp_path / name)
+    assert time.process_time() - began < 1
+
+
+def test_a_picture_that_does_not_fit_into_memory(tmp_path, monkeypatch):
+    Image.fromarray(LEVELS).save(tmp_path / "x.png")
+
+    def full(self):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", full)
+    with pytest.raises(InputError, match="there is not enough memory to read it"):
+        read_source(tmp_path / "x.png")

@@ -26,8 +26,16 @@ def test_damaged_pixels_name_only_the_file(tmp_path, caplog):
 def test_patient_words(tmp_path):
     write_series(tmp_path / "p", modality="MR")
     (tmp_path / "p" / "0-damaged.dcm").write_bytes(bytes(128) + b"DICM" + bytes(5))
-    assert patient_words(tmp_path / "p") == {"doe", "jane", "pid", "4711"}
+    born = {"19700101", "01011970", "700101", "010170"}
+    assert patient_words(tmp_path / "p") == {"doe", "jane", "pid", "4711", "acc", "0815"} | born
     assert patient_words(tmp_path / "nothing") == set()
+
+
+def test_whose_a_damaged_folder_is_nobody_knows(tmp_path):
+    (tmp_path / "0-damaged.dcm").write_bytes(bytes(128) + b"DICM" + bytes(5))
+    assert patient_words(tmp_path) is None
+    (tmp_path / "1-locked.dcm").symlink_to("/proc/self/mem")  # opens, and cannot be read
+    assert patient_words(tmp_path) is None
 
 
 def test_a_description_that_names_the_patient_is_not_listed(tmp_path):

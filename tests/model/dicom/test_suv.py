@@ -15,6 +15,7 @@ from tests.model.dicom.reading import read
     ("keywords", "note"),
     [
         pytest.param({"RescaleType": "US"}, "RescaleType US", id="unspecified"),
+        pytest.param({"RescaleType": "DOE^JANE"}, "RescaleType (no term of the standard)", id="free-text"),
         pytest.param({"without": ["RescaleSlope"]}, "no RescaleSlope", id="no-rescale"),
     ],
 )
@@ -87,6 +88,10 @@ def test_suv_times(tmp_path, tags, dose, waited):
         pytest.param({"Units": "GML", "SUVType": "LBM"}, None, "arbitrary", "Units is GML", id="lean-body-mass"),
         pytest.param({"Units": "CNTS"}, None, "counts", "Units is CNTS", id="counts"),
         pytest.param({"Units": ""}, None, "arbitrary", "Units is missing", id="no-units"),
+        pytest.param({"Units": "DOE JANE"}, None, "arbitrary", "Units is (no term of the standard)", id="free-text"),
+        pytest.param(
+            {"DecayCorrection": "DOE"}, {}, "Bq/ml", "DecayCorrection is (no term of the standard)", id="free-decay"
+        ),
     ],
 )
 def test_pet_that_is_not_brought_to_suv(tmp_path, tags, dose, unit, note):

@@ -95,6 +95,15 @@ def test_series(tmp_path, modality, in_color, storage):
         assert (image.BitsStored, image.WindowCenter, image.WindowWidth) == (12, 2048, 4096)
 
 
+@pytest.mark.parametrize("burned", ["YES", "NO", ""])
+def test_burned_in_text_is_told_again(tmp_path, burned):
+    write_series(tmp_path, modality="MR", per_slice=lambda k: {"BurnedInAnnotation": burned} if k == 3 else {})
+    reference = read_dicom_volume(tmp_path)
+    assert any("burned" in note for note in reference.notes) == (burned == "YES")
+    files = write_dicom_series(tmp_path / "out", make_fused(), reference.affine, reference, [reference])
+    assert pydicom.dcmread(files[0]).BurnedInAnnotation == (burned or "NO")
+
+
 @pytest.mark.parametrize(
     ("told", "written"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -12,10 +13,13 @@ from scripts.losses.fixed import FixedFusionLoss
 from scripts.losses.lesions import LesionLessons
 from scripts.networks.nets.mmif_amin import MMIFAMIN
 from scripts.optimizers.muon import Muon
+from scripts.utils.checks import InputError
+from scripts.utils.run_folder import RunFolder
 
 from tests.conftest import make_pair
 from tests.model.losses.test_lesions import textured
 from tests.model.losses.test_teachers import make_student, make_teacher, same, split_pair
+from tests.same import assert_same
 
 
 def make_trainer(
@@ -52,6 +56,14 @@ def test_all_networks_learn(teaching, logged):
     for part, old in zip(parts, before, strict=True):
         assert not same(part.state_dict(), old)
     assert set(trainer.outer_values) == logged
+
+
+def test_the_figures_of_a_lesson_are_those_of_its_iteration():
+    """Else the first iterations of an epoch show the last lesson of the epoch before, but not after a restart."""
+    trainer, seen = make_trainer([make_pair((48, 48))] * 4, "regret", interval=2, warmup=0), []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(set(engine.outer_values)))
+    trainer.run()
+    assert seen == [set(), {"outer/teaching", "outer/departure"}] * 2
 
 
 def test_the_proposal_waits_for_its_warm_up():
@@ -116,6 +128,82 @@ def test_loss_and_teacher_are_checked():
         FusionTrainer(loss_function=torch.nn.MSELoss(), **options)
     with pytest.raises(ValueError, match="must teach `loss_function`"):
         FusionTrainer(loss_function=FixedFusionLoss(), teacher=make_teacher(), **options)
+
+
+def poisoned(pair: torch.Tensor) -> torch.Tensor:
+    """The pair with one pixel that is not a number."""
+    pair = pair.clone()
+    pair[0, 0, 20, 20] = torch.nan
+    return pair
+
+
+def states(trainer: FusionTrainer) -> list[dict]:
+    """All that a training changes: networks and optimizers."""
+    parts = [trainer.network, trainer.fusion_loss, trainer.optimizer]
+    return [copy.deepcopy(part.state_dict()) for part in [*parts, *([trainer.teacher] if trainer.teacher else [])]]
+
+
+@pytest.mark.filterwarnings("ignore:epoch 1, iteration")
+@pytest.mark.parametrize("teaching", [None, "regret", "reconstruction"])
+def test_a_batch_with_a_pixel_that_is_no_number_changes_nothing(tmp_path, teaching):
+    """Neither the network nor what the teacher trains; the batches after it are learned from as ever."""
+    pairs = [make_pair((48, 48), seed) for seed in range(3)]
+    options = {} if teaching is None else {"interval": 1, "warmup": 0}
+    torch.manual_seed(0)
+    disturbed = make_trainer([pairs[0], poisoned(pairs[1]), pairs[2]], teaching, **options)
+    disturbed.bad_batches.folder, disturbed.bad_batches.limit = tmp_path, 1
+    after_each = []
+    disturbed.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: after_each.append(states(engine)))
+    disturbed.run()
+    first, second, third = after_each
+    assert_same(first, second)
+    assert not same(second[0], third[0])
+    assert all(torch.isfinite(value).all() for value in third[0].values())
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch_0001_iteration_000002.pt"]
+    assert not math.isnan(disturbed.state.output[0]["loss"])
+
+
+@pytest.mark.filterwarnings("ignore:epoch 1, iteration")
+def test_a_loss_that_is_no_number_changes_nothing():
+    trainer = make_trainer([make_pair((48, 48))], None)
+    trainer.fusion_loss.register_forward_hook(lambda module, given, loss: loss / 0)
+    before = states(trainer)
+    trainer.run()
+    assert_same(before, states(trainer))
+    assert trainer.bad_batches.count == 1
+
+
+@pytest.mark.filterwarnings("ignore:epoch 1, iteration")
+def test_a_gradient_that_is_no_number_changes_nothing():
+    """Such as that of a square root at 0: the loss itself is finite."""
+    trainer = make_trainer([make_pair((48, 48))], None)
+    weight = next(trainer.network.parameters())
+    weight.register_hook(lambda gradient: gradient * torch.nan)
+    before = states(trainer)
+    trainer.run()
+    assert_same(before, states(trainer))
+    assert trainer.bad_batches.count == 1
+
+
+@pytest.mark.filterwarnings("ignore:epoch 1, iteration")
+def test_a_training_that_has_diverged_ends():
+    trainer = make_trainer([poisoned(make_pair((48, 48)))] * 9, None)
+    trainer.logger.setLevel("CRITICAL")
+    with pytest.raises(
+        InputError,
+        match="iteration 4: the fused image is not finite on unnamed images. No more than 3 batches of an epoch",
+    ):
+        trainer.run()
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    trainer = make_trainer([make_pair((48, 48))], None)
+    trainer.folders = (tmp_path / "run", f"{tmp_path}/run/")
+    with RunFolder(tmp_path / "run"), pytest.raises(InputError, match="another training writes there"):
+        trainer.run()
+    assert trainer.state.iteration == 0
+    trainer.run()
+    assert trainer.state.iteration == 1
 
 
 def test_batches_must_hold_the_image():

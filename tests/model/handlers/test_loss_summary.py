@@ -53,3 +53,17 @@ def test_a_value_that_is_not_always_there_has_the_mean_of_its_iterations(tmp_pat
     LossSummaryHandler(tmp_path).attach(engine)
     engine.run([[{"number": n}] for n in (1, 2, 3)], max_epochs=1)
     assert engine.state.metrics["outer/teaching"] == 4.0
+
+
+def test_a_batch_that_was_left_out_has_no_part_in_the_means(tmp_path):
+    engine = summarized(Engine(lambda engine, batch: [{"loss": [1.0, float("nan"), 3.0][engine.state.iteration - 1]}]))
+    LossSummaryHandler(tmp_path, save=False).attach(engine)
+    engine.run([[{"number": 1}]] * 3, max_epochs=1)
+    assert engine.state.metrics["loss"] == 2.0
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\nx,1\n", "loss\n1\n", "epoch,loss\n1,one\n", "\0\xff"])
+def test_a_damaged_table_begins_anew(tmp_path, text):
+    (tmp_path / "loss_weights.csv").write_bytes(text.encode("latin-1"))
+    with pytest.warns(UserWarning, match="loss_weights.csv: is damaged .* so it begins anew"):
+        assert LossSummaryHandler(tmp_path)._rows(before=5) == []

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from .deformation import Deformation
 
 __all__ = ["SUFFIXES", "itk_transform_text", "main", "read_itk_matrix"]
 
+CPU_SECONDS = 10  # to read a file; those of people take below one
+MEMORY = 2**30  # bytes, beside eight times the file
 SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5", ".mat")
 RAS_TO_LPS = lps_from_ras(np.eye(4))
 PROBES = np.vstack([np.zeros(3), 100.0 * np.eye(3)])  # mm
@@ -91,16 +94,33 @@ def _entry(kind: str, parameters: Any, fixed: Any) -> str:
     return f"Transform: {kind}_double_3_3\nParameters: {values}\nFixedParameters: {constants}\n"
 
 
+def _limit_this_process(size: int) -> None:
+    """End this process where a file of ``size`` bytes takes more than it can need: ITK believes each count in it."""
+    try:
+        import resource
+    except ImportError:  # Windows; there the time limit of who started this is all
+        return
+    resource.setrlimit(resource.RLIMIT_CPU, (int(process_time()) + CPU_SECONDS,) * 2)
+    pages = Path("/proc/self/statm")
+    if pages.is_file():
+        now = int(pages.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY + 8 * size,) * 2)
+
+
 def main() -> None:
     """Read the file that the command line names, print one line of JSON. What ITK itself prints goes nowhere."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     answer: dict[str, object]
+    path = Path(sys.argv[1])
+    _limit_this_process(path.stat().st_size)
     try:
-        answer = {"matrix": read_itk_matrix(Path(sys.argv[1])).tolist()}
+        answer = {"matrix": read_itk_matrix(path).tolist()}
     except ValueError as error:
         answer = {"error": str(error)}
+    except MemoryError:
+        answer = {"error": "it declares more numbers than there is memory"}
     except RuntimeError as error:
         last = (str(error).strip().splitlines() or ["RuntimeError"])[-1]
         answer = {"error": f"ITK cannot read it: {last.partition('): ')[2] or last}"}

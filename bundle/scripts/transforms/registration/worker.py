@@ -1,23 +1,25 @@
 """The process in which elastix searches: it can be stopped at a time limit, and its crash is only an error here.
 
-Both ends are in this file. :func:`search_in_process` writes a job file, runs this module as a program (``python -m
-scripts.transforms.registration.worker JOB``) and reads its one answer, a line of JSON. :func:`main` is that program. It
-imports neither torch nor MONAI, which would take as long as the search itself.
+Both ends are in this file. :func:`search_in_process` runs this module as a program (``python -m
+scripts.transforms.registration.worker``), sends it the job through its standard input and reads its one answer, a line
+of JSON. :func:`main` is that program. It imports neither torch nor MONAI, which would take as long as the search.
+
+The job holds a patient's head. It is never a file, so that nothing of it is left, whatever ends the two processes.
 """
 
 from __future__ import annotations
 
+import ctypes
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,8 +31,10 @@ from .search import Pair, SearchJob, SearchResult, search
 from .settings import SearchSettings
 from .volumes import PreparedVolume
 
-__all__ = ["main", "read_job", "search_in_process", "worker_environment", "write_job"]
+__all__ = ["main", "pack_job", "read_job", "search_in_process", "worker_environment"]
 
+LENGTH_BYTES = 8
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
 COMMAND = (sys.executable, "-P", "-m", "scripts.transforms.registration.worker")  # -P: not from the current folder
 STEPS, ROLES = ("coarse", "fine"), ("fixed", "moving")
 FIELDS = tuple(PreparedVolume.__dataclass_fields__)
@@ -48,32 +52,21 @@ def search_in_process(job: SearchJob, time_limit: float, began: float) -> tuple[
         What was found, and the transform as the text of an ITK transform file.
 
     Raises:
-        InputError: When the time is over, elastix failed from every start, its process ended by itself, or the job
-            cannot be written to a temporary file.
+        InputError: When the time is over, elastix failed from every start, or its process ended by itself.
     """
-    with _job_file(job) as path, _open_pipe() as alive:
-        try:
-            done = subprocess.run(
-                [*COMMAND, str(path)],
-                stdin=alive,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                env=worker_environment(),
-                timeout=max(0.0, time_limit - (time.perf_counter() - began)),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InputError(
-                f"Registration: not done after {time_limit:g} s, stopped. Allow more time with --time-limit, "
-                "or register the volumes with another tool first and use --register none."
-            ) from None
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    try:
+        returncode, answered, said = _run(pack_job(job), max(0.0, time_limit - (time.perf_counter() - began)))
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"Registration: not done after {time_limit:g} s, stopped. Allow more time with --time-limit, "
+            "or register the volumes with another tool first and use --register none."
+        ) from None
+    if returncode != 0:
+        last = (said.strip().splitlines() or [f"exit code {returncode}"])[-1]
         raise InputError(
             f"Registration: elastix's process ended by itself: {last}. Is itk-elastix installed, is memory free?"
         )
-    answer = json.loads(done.stdout)
+    answer = json.loads(answered)
     if "error" in answer:
         raise InputError(f"Registration: elastix could not align the volumes: {answer['error']}")
     restarts = [None if matrix is None else np.array(matrix) for matrix in answer["restarts"]]
@@ -91,8 +84,8 @@ def worker_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def write_job(job: SearchJob, path: Path) -> None:
-    """Write a job as a NumPy archive (.npz); the options are JSON in it."""
+def pack_job(job: SearchJob) -> bytes:
+    """A job as a NumPy archive (.npz) after its length in 8 bytes; the options are JSON in it."""
     arrays = {
         f"{step}_{role}_{name}": getattr(volume, name)
         for step in STEPS
@@ -101,12 +94,22 @@ def write_job(job: SearchJob, path: Path) -> None:
     }
     options = {name: getattr(job, name) for name in ("kind", "start", "seed", "least_overlap")}
     options["starts"] = [start.tolist() for start in job.starts]
-    np.savez(path, options=json.dumps({**options, "settings": asdict(job.settings)}), **arrays)
+    archive = io.BytesIO()
+    np.savez(archive, options=json.dumps({**options, "settings": asdict(job.settings)}), **arrays)
+    return archive.tell().to_bytes(LENGTH_BYTES, "little") + archive.getvalue()
 
 
-def read_job(path: Path) -> SearchJob:
-    """Read what :func:`write_job` wrote."""
-    with np.load(path) as arrays:
+def read_job(file: BinaryIO) -> SearchJob:
+    """Read what :func:`pack_job` made.
+
+    Raises:
+        EOFError: When it ends too early.
+    """
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    packed = file.read(length)
+    if not length or len(packed) < length:
+        raise EOFError("the job ends too early")
+    with np.load(io.BytesIO(packed)) as arrays:
         pairs: dict[str, Pair] = {}
         for step in STEPS:
             fixed, moving = (PreparedVolume(*(arrays[f"{step}_{role}_{name}"] for name in FIELDS)) for role in ROLES)
@@ -123,46 +126,63 @@ def read_job(path: Path) -> SearchJob:
     )
 
 
-@contextmanager
-def _job_file(job: SearchJob) -> Iterator[Path]:
-    """The job as a file; the worker deletes it when it has read it, and it is gone here in any case."""
-    with ExitStack() as cleanup:
-        try:
-            handle, name = tempfile.mkstemp(prefix="mmif-amin-", suffix=".npz")
-            cleanup.callback(Path(name).unlink, missing_ok=True)
-            os.close(handle)
-            write_job(job, Path(name))
-        except OSError as error:
-            raise InputError(
-                f"Registration: cannot write a temporary file in {tempfile.gettempdir()}: {error.strerror or error}. "
-                "Free space there, or set TMPDIR to another folder."
-            ) from error
-        yield Path(name)
+def _run(packed: bytes, seconds: float) -> tuple[int, str, str]:
+    """Run the program on a packed job; its exit code and what it wrote to both streams.
 
+    Its standard input stays open as long as this process waits, and ends with this process, whatever ends it.
 
-@contextmanager
-def _open_pipe() -> Iterator[int]:
-    """The reading end of a pipe into which nobody writes: it ends when this process does, whatever ends it."""
-    reading, writing = os.pipe()
+    Raises:
+        subprocess.TimeoutExpired: When it takes longer; it is stopped then.
+    """
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(COMMAND, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env=worker_environment())
+    stdin, process.stdin = process.stdin, None  # so that `communicate` neither writes to it nor closes it
+    sender = threading.Thread(target=_send, args=[stdin, packed], name="registration job", daemon=True)
     try:
-        yield reading
+        sender.start()
+        answered, said = process.communicate(timeout=seconds)
     finally:
-        os.close(writing)
-        os.close(reading)
+        process.kill()
+        process.wait()
+        sender.join()
+        for stream in (stdin, process.stdout, process.stderr):
+            stream.close()  # type: ignore[union-attr]
+    return process.returncode, answered.decode(errors="replace"), said.decode(errors="replace")
+
+
+def _send(stdin: BinaryIO, packed: bytes) -> None:
+    """Write a job to a pipe; the process at its other end may have ended."""
+    rest = memoryview(packed)
+    try:
+        while rest:
+            rest = rest[stdin.write(rest) :]
+    except OSError:  # it has
+        pass
 
 
 def _end_with_parent() -> None:
-    """End this process when standard input ends; while elastix computes, it holds this thread back for seconds."""
+    """End this process when the one that started it ends, whatever ends it.
+
+    Linux does it at once. Elsewhere standard input ends; while elastix computes, it holds this thread back for seconds.
+    """
     os.read(0, 1)
     os._exit(1)
 
 
+def _die_with_parent() -> None:
+    """Have Linux kill this process when the one that started it ends. Reference: PR_SET_PDEATHSIG in prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
-    """Read the job, delete its file, search, print one line of JSON. What ITK itself prints goes nowhere."""
+    """Read the job, search, print one line of JSON. What ITK itself prints goes nowhere."""
+    _die_with_parent()
+    try:
+        job = read_job(sys.stdin.buffer)
+    except EOFError:
+        sys.exit("the job ended too early")  # its sender has ended
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    path = Path(sys.argv[1])
-    job = read_job(path)
-    path.unlink()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     import itk.support.helpers

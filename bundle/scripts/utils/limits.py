@@ -1,0 +1,109 @@
+"""What an image file may claim: sizes that are checked by its header, before memory is given to its values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from math import prod
+
+from .checks import InputError
+
+__all__ = [
+    "MOST_FRAMES",
+    "MOST_INFLATED",
+    "MOST_PIXELS",
+    "MOST_SCANS",
+    "MOST_VOXELS",
+    "check_growth",
+    "check_pixels",
+    "check_voxel_size",
+    "check_voxels",
+    "memory_error",
+]
+
+MOST_PIXELS = 2**25  # of a picture or a slice: 5792 x 5792; the largest mammograms have 28 million
+MOST_VOXELS = 2**29  # of a volume: 512 x 512 x 2048
+MOST_FRAMES = 2**14  # slices of a file, volumes of a file
+MOST_SCANS = 64  # passes over a progressive JPEG; encoders make about 10
+MOST_INFLATED = 2**28  # bytes of a deflated DICOM file, inflated
+MOST_GROWN = 4.0  # voxels that straightening a sheared volume may make of one
+UNQUESTIONED = 2**20  # voxels that a straightened volume may have in any case
+VOXEL_SIZES = (1e-3, 1e4)  # mm
+BYTES_PER_VOXEL = 8  # what reading a volume takes: its values in float32, and as they are stored
+
+
+def check_pixels(who: str | os.PathLike, width: int, height: int) -> None:
+    """Check the size that a picture or a slice claims.
+
+    Raises:
+        InputError: When a side is not positive, or it has more than ``MOST_PIXELS``.
+    """
+    if min(width, height) < 1 or width * height > MOST_PIXELS:
+        raise InputError(
+            f"{who}: expected an image of 1 to {MOST_PIXELS} pixels, its header says {width} x {height}. Is it "
+            "damaged? Cut or reduce it first."
+        )
+
+
+def check_voxels(who: str | os.PathLike, shape: Sequence[int], bytes_per_voxel: float = BYTES_PER_VOXEL) -> None:
+    """Check the size that a volume claims.
+
+    Args:
+        who: file or series, for messages.
+        shape: voxels along each axis.
+        bytes_per_voxel: what reading it takes. Defaults to 8.
+
+    Raises:
+        InputError: When a side is not positive, it has more than ``MOST_VOXELS``, or needs more memory than is free.
+    """
+    import psutil
+
+    voxels, sides = prod(map(int, shape)), " x ".join(map(str, shape))
+    if min(shape) < 1 or voxels > MOST_VOXELS:
+        raise InputError(
+            f"{who}: expected a volume of 1 to {MOST_VOXELS} voxels, its header says {sides}. Is it damaged? Cut or "
+            "reduce it first."
+        )
+    free = psutil.virtual_memory().available
+    if voxels * bytes_per_voxel > free:
+        raise InputError(
+            f"{who}: a volume of {sides} voxels needs about {voxels * bytes_per_voxel / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free. Free some, or cut or reduce the volume first."
+        )
+
+
+def check_growth(who: str | os.PathLike, before: Sequence[int], after: Sequence[float]) -> None:
+    """Check how much larger straightening a shear makes a volume: a wild header asks for any size.
+
+    Args:
+        who: file or series, for messages.
+        before: voxels along each axis.
+        after: the same of the upright grid around it; not necessarily finite.
+
+    Raises:
+        InputError: When it has more than four times as many voxels, and more than a million.
+    """
+    grown = prod(map(float, after))
+    if not grown <= max(MOST_GROWN * prod(map(int, before)), UNQUESTIONED):
+        raise InputError(
+            f"{who}: expected slices that lie above each other, the header shears them so far that an upright volume "
+            f"would have {grown / prod(map(int, before)):.0f} times as many voxels. Is its geometry right?"
+        )
+
+
+def check_voxel_size(who: str | os.PathLike, spacing: Sequence[float]) -> None:
+    """Check the size of voxels.
+
+    Raises:
+        InputError: When a side is not between a thousandth of a millimeter and 10 meters.
+    """
+    low, high = VOXEL_SIZES
+    if not all(low <= side <= high for side in spacing):
+        raise InputError(
+            f"{who}: expected voxels of {low:g} to {high:g} mm, got {' x '.join(f'{side:g}' for side in spacing)} mm."
+        )
+
+
+def memory_error(who: str | os.PathLike) -> InputError:
+    """The error of a file whose reading took more memory than there is."""
+    return InputError(f"{who}: there is not enough memory to read it. Free some, or is its header damaged?")
