@@ -307,13 +307,7 @@ SERIES = (
         default_text="the MR series",
         pictures=False,
     ),
-    Option(
-        "series-b",
-        "DICOM: the same for B",
-        metavar="UID",
-        default_text="the series of its modality",
-        pictures=False,
-    ),
+    Option("series-b", "the same for B", metavar="UID", default_text="the series of its modality", pictures=False),
     Option(
         "volume-a",
         "which volume of a 4-D source A: a number, b=1000, echo=2, phase=3, time=1, or mean",

@@ -47,7 +47,7 @@ SMALL = {
     "optimum_steps": 0,
     "network_def#channels": 16,
     "network_def#growth": [4, 4],
-    "network_def#num_blocks": [1, 1],
+    "network_def#decoder_channels": 8,
 }
 OVERLAYS = [EVALUATE, MULTI_GPU, MULTI_GPU_EVALUATE, TWO_LEVEL]
 PROPERTIES = [

@@ -19,7 +19,8 @@ SMALL = {
     "teacher#warmup": "1",
     "network_def#channels": "16",
     "network_def#growth": "[4,4]",
-    "network_def#num_blocks": "[1,1]",
+    "network_def#decoder_channels": "8",
+    "optimum-steps": "0",
 }
 PRELOADED = ["mlflow.store.tracking.sqlalchemy_store", "mmif_amin.workflow", "mmif_amin.scripts.handlers.tracking"]
 PRELOADED += ["mmif_amin.scripts.engines.fusion_trainer", "mmif_amin.scripts.metrics.suite", "ignite.handlers"]
