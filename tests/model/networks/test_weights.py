@@ -18,11 +18,27 @@ from scripts.utils.enums import Keep, Runtime
 from tests.conftest import BUNDLE, make_pair
 
 # Fused values of make_pair((61, 83), seed=5) in double precision, every 10th row from 10 and every 15th column from 5,
-# computed once with these weights (sha256 @SHA@...), MONAI 1.6.1, torch 2.13.0.
+# computed once with these weights (sha256 01cd1f99...), MONAI 1.6.1, torch 2.13.0.
 FUSED = {
-@FUSED@
+    Keep.BOTH: [
+        [0.0, 0.0, 0.9998745, 0.9990717, 0.0, 0.0],
+        [0.0, 0.4396685, 0.3915456, 0.4355926, 0.473835, 0.0],
+        [0.0, 0.4820308, 0.4544974, 0.3703888, 0.4500215, 0.0],
+        [0.0, 0.45765, 0.6674736, 0.5780043, 0.4222354, 0.0],
+        [0.0, 0.0, 0.3439437, 0.3159017, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    ],
+    Keep.LESIONS: [
+        [0.0, 0.0, 0.9996836, 0.9976655, 0.0, 0.0],
+        [0.0, 0.5994811, 0.3711057, 0.4169352, 0.5571404, 0.0],
+        [0.0, 0.4629897, 0.4029974, 0.3254337, 0.4403442, 0.0],
+        [0.0, 0.4953163, 0.6110836, 0.565417, 0.4763398, 0.0],
+        [0.0, 0.0, 0.2714735, 0.207738, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    ],
 }
-MEANS = @MEANS@  # mean and standard deviation of the whole image
+# Mean and standard deviation of the whole images.
+MEANS = {Keep.BOTH: (0.30862810, 0.35644966), Keep.LESIONS: (0.28288165, 0.32615003)}
 
 
 @pytest.fixture(scope="module")
