@@ -50,7 +50,7 @@ def test_auto_is_the_exported_network(fuser, pair):
 
 def test_own_weights_are_taken(tmp_path, pair):
     state = load(runtime="torch").network.state_dict()
-    state["decode.4.bias"] += 0.3
+    state["maps.bias"] += 0.3
     torch.save(state, tmp_path / "own.pt")
     a, b = pair[0].numpy()
     assert np.abs(load(tmp_path / "own.pt")(a, b) - load()(a, b)).max() > 0.01

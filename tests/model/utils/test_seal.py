@@ -99,6 +99,5 @@ def test_half_an_archive_or_one_with_a_comment_cannot_be_sealed():
         sealed(buffer.getvalue())
 
 
-
 def test_the_shipped_files_are_sealed():
     assert [path.name for path in MODELS if sealed(path.read_bytes()) != path.read_bytes()] == []
