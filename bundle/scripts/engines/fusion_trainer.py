@@ -75,9 +75,8 @@ class FusionTrainer(SupervisedTrainer):
     In an iteration with a lesson the teacher first trains the loss's proposal on the batch; then the network takes its
     ordinary step on the loss. In an iteration with lesions the step is taken on some pairs of the batch with and
     without planted lesions, fused under the condition ``keep``. Where the fused image, the loss or a gradient is not
-    finite no optimizer takes a step, and the batch is left out; see
-    :class:`~scripts.handlers.bad_batches.BadBatches`. Under CUDA's mixed precision the gradients are left to the scaler,
-    for which infinite ones are ordinary.
+    finite no optimizer takes a step, and the batch is left out; see :class:`~scripts.handlers.bad_batches.BadBatches`.
+    Under CUDA's mixed precision the gradients are left to the scaler, for which infinite ones are ordinary.
 
     Args:
         loss_function: one of this bundle's fusion losses.
