@@ -60,5 +60,12 @@ def _steps(root: Path, epochs: int) -> list[list[str]]:
     return [
         ["train", f"--output={root / 'train'}", f"--epochs={epochs}", "--val-interval=1"],
         ["evaluate", f"--output={root / 'evaluate'}", "--examples=4"],
-        ["fuse", f"{SAMPLE}/t1.nii.gz", f"{SAMPLE}/pet.nii.gz", "--register=rigid", f"--output={root / 'study'}"],
+        [
+            "fuse",
+            f"{SAMPLE}/t1.nii.gz",
+            f"{SAMPLE}/pet.nii.gz",
+            "--task=PET-MRI",
+            "--register=rigid",
+            f"--output={root / 'study'}",
+        ],
     ]

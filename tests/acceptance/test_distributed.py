@@ -129,7 +129,7 @@ def test_two_processes_train_together(tmp_path, shard_by):
 def test_steps_on_the_same_images_are_the_same(tmp_path):
     """Without random changes, and with all pairs in each batch: what the processes share out must add up again."""
     data = collection(tmp_path / "data", 4, 1)
-    words = ["--epochs", "3", "--teacher#warmup", "0", "--meta_interval", "1"]
+    words = ["--epochs", "3", "--teacher#warmup", "0", "--meta_interval", "1", "--lesion_share", "0"]
     for number in (1, 2, 7, 8, 9):  # gamma of both sources, flips, rotation
         words += [f"--train#preprocessing#transforms#{number}#prob", "0"]
     tables = {}

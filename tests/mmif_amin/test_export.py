@@ -63,8 +63,8 @@ def test_bad_input_leaves_nothing(tmp_path, capsys):
 def test_an_export_that_differs_is_refused(tmp_path, monkeypatch):
     """And what was there is left as it was."""
     (tmp_path / "model.ts").write_bytes(b"earlier")
-    monkeypatch.setattr(export, "_traced", lambda network: None)
-    monkeypatch.setattr(export, "_difference", lambda exported, network: 2e-4)
+    monkeypatch.setattr(export, "_traced", lambda network, with_condition: None)
+    monkeypatch.setattr(export, "_difference", lambda exported, network, with_condition: 2e-4)
     with pytest.raises(RuntimeError, match=r"model\.ts: differs from PyTorch by 0\.0002"):
         export.export_network(tmp_path)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.ts", b"earlier")]
@@ -80,6 +80,6 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
 def test_the_manifest_of_the_shipped_files_is_what_is_written():
     """Same keys as `export_network` writes, and no file above 1 MB, which the Model Zoo would not take."""
     manifest = json.loads((BUNDLE / "models" / "manifest.json").read_text())
-    assert list(manifest) == ["version", "weights", "input", "output", "compared_on", "files", "packages"]
+    assert list(manifest) == ["version", "weights", "input", "condition", "output", "compared_on", "files", "packages"]
     assert manifest["input"]["smallest_side"] == SMALLEST_SIDE
     assert max(facts["bytes"] for facts in manifest["files"].values()) < 2**20

@@ -81,7 +81,7 @@ def test_the_components_have_the_same_defaults():
 def test_the_report_holds_every_option_of_volumes():
     (writer,) = VOLUME_CONFIG["handlers"]
     wanted = {option.attribute: f"@{option.attribute}" for option in VOLUME_OPTIONS if option.name != "dicom"}
-    assert writer["settings"] == wanted
+    assert writer["settings"] == {**wanted, "keep": "@keep"}
 
 
 def test_every_command_is_there_and_described():

@@ -10,11 +10,13 @@ from torch import nn
 
 from ..utils.weights import load_weights, save_state
 
-__all__ = ["WeightsLoader", "WeightsSaver"]
+__all__ = ["SealedCheckpointLoader", "WeightsSaver"]
 
 
-class WeightsLoader:
+class SealedCheckpointLoader:
     """Reads a state dict into the network when an engine starts. MONAI's ``CheckpointLoader`` sees no damage.
+
+    ``MonaiAlgo`` leaves it out, because it finds ``CheckpointLoader`` in its name: there the weights come by themselves.
 
     Args:
         path: the file.

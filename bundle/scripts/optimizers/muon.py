@@ -47,6 +47,10 @@ class Muon(Optimizer):
     length that AdamW's would have, :math:`0.2 \sqrt{\max(M, N)}`, so both parts share the learning rate. torch's own
     ``Muon`` takes matrices only.
 
+    A parameter without a gradient stays as it is until it has had its first one; from then on it moves with its momentum,
+    as with a gradient of zero. So a training that was resumed from its state goes on as if it had not stopped, whether or
+    not each step has a gradient for each parameter.
+
     Args:
         params: parameters or groups of them, as for any optimizer.
         lr: learning rate. Defaults to 0.003.
@@ -99,11 +103,14 @@ class Muon(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
+                gradient = parameter.grad
+                if gradient is None:
+                    if not self.state[parameter]:
+                        continue
+                    gradient = torch.zeros_like(parameter)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 take = self._step_of_matrix if _is_matrix(parameter) else self._step_of_adam
-                take(parameter, parameter.grad, group)
+                take(parameter, gradient, group)
         return loss
 
     def _step_of_matrix(self, parameter: nn.Parameter, gradient: torch.Tensor, group: dict[str, Any]) -> None:

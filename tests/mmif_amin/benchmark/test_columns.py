@@ -12,8 +12,12 @@ COLUMNS = [
     pytest.param(columns.TESTED, (*RANKED, "VIFmin", "Qabf_min", "VIFlocal"), id="tested"),
     pytest.param(columns.SHOWN, (*RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal", "background"), id="report"),
     pytest.param(columns.DEFECTS, ("background",), id="defects"),
-    pytest.param(ablation.COLUMNS, ("score", *RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal"), id="ablation"),
-    pytest.param(ablation.DIFFERENCES, ("score", "Qabf", "VIFmin", "VIFlocal"), id="differences of the ablation"),
+    pytest.param(
+        ablation.COLUMNS, ("score", "way_closed", *RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal"), id="ablation"
+    ),
+    pytest.param(
+        ablation.DIFFERENCES, ("score", "way_closed", "Qabf", "VIFmin", "VIFlocal"), id="differences of the ablation"
+    ),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from ignite.engine import Engine
-from scripts.handlers.weights import WeightsLoader, WeightsSaver
+from scripts.handlers.weights import SealedCheckpointLoader, WeightsSaver
 from scripts.utils.checks import InputError
 from scripts.utils.weights import load_state
 
@@ -22,7 +22,7 @@ def engine_with(handler, step=lambda engine, batch: None) -> Engine:
 def test_written_after_a_run_and_read_before_the_next(tmp_path):
     trained, fresh = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     engine_with(WeightsSaver(tmp_path / "final.pt", trained)).run([0], max_epochs=2)
-    engine_with(WeightsLoader(tmp_path / "final.pt", torch.nn.DataParallel(fresh))).run([0], max_epochs=1)
+    engine_with(SealedCheckpointLoader(tmp_path / "final.pt", torch.nn.DataParallel(fresh))).run([0], max_epochs=1)
     assert torch.equal(trained.weight, fresh.weight)
     assert set(load_state(tmp_path / "final.pt")) == {"weight", "bias"}
 
@@ -50,4 +50,4 @@ def test_damaged_weights_are_not_evaluated(tmp_path):
     data[len(data) // 2] ^= 64
     (tmp_path / "best.pt").write_bytes(data)
     with pytest.raises(InputError, match="best.pt: is damaged"):
-        engine_with(WeightsLoader(tmp_path / "best.pt", torch.nn.Linear(2, 2))).run([0], max_epochs=1)
+        engine_with(SealedCheckpointLoader(tmp_path / "best.pt", torch.nn.Linear(2, 2))).run([0], max_epochs=1)

@@ -115,7 +115,7 @@ from mmif_amin.benchmark import ablation, columns, metrics_page, report
 from mmif_amin.scripts.metrics.suite import METRIC_NAMES, fusion_metrics
 assert METRIC_NAMES[3] == "LEVEL"
 assert fusion_metrics(*torch.ones(3, 1, 1, 48, 48))["LEVEL"].item() == 255
-assert columns.RANKED[3] == columns.TESTED[3] == columns.SHOWN[3] == ablation.COLUMNS[4] == "LEVEL"
+assert columns.RANKED[3] == columns.TESTED[3] == columns.SHOWN[3] == ablation.COLUMNS[5] == "LEVEL"
 assert "| LEVEL | higher | 0 to 255 | 2 | yes | yes | Mean level of the fused image. |" in metrics_page.metrics_page()
 """
 

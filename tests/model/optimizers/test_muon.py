@@ -80,6 +80,19 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped() -> None:
         assert torch.equal(one, other)
 
 
+def test_a_step_without_a_gradient_is_one_of_zeros_once_there_was_one():
+    """Zeroed or missing, before or after a resume."""
+    zeroed, missing, never = (nn.Parameter(torch.ones(3, 4)) for _ in range(3))
+    optimizer = Muon([zeroed, missing, never], lr=0.01)
+    gradients([zeroed], 1)
+    missing.grad = zeroed.grad.clone()
+    optimizer.step()
+    zeroed.grad, missing.grad = torch.zeros(3, 4), None
+    optimizer.step()
+    assert torch.equal(zeroed, missing)
+    assert torch.equal(never, torch.ones(3, 4))
+
+
 @pytest.mark.parametrize("options", [{"lr": -1.0}, {"momentum": 1.0}])
 def test_wrong_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
