@@ -16,7 +16,7 @@ __all__ = ["SealedCheckpointLoader", "WeightsSaver"]
 class SealedCheckpointLoader:
     """Reads a state dict into the network when an engine starts. MONAI's ``CheckpointLoader`` sees no damage.
 
-    ``MonaiAlgo`` leaves it out, because it finds ``CheckpointLoader`` in its name: there the weights come by themselves.
+    ``MonaiAlgo`` leaves it out, because it finds ``CheckpointLoader`` in its name: there the server sends the weights.
 
     Args:
         path: the file.

@@ -47,9 +47,9 @@ class Muon(Optimizer):
     length that AdamW's would have, :math:`0.2 \sqrt{\max(M, N)}`, so both parts share the learning rate. torch's own
     ``Muon`` takes matrices only.
 
-    A parameter without a gradient stays as it is until it has had its first one; from then on it moves with its momentum,
-    as with a gradient of zero. So a training that was resumed from its state goes on as if it had not stopped, whether or
-    not each step has a gradient for each parameter.
+    A parameter without a gradient stays as it is until it has had its first one; from then on it moves with its
+    momentum, as with a gradient of zero. So a training that was resumed from its state goes on as if it had not
+    stopped, whether or not each step has a gradient for each parameter.
 
     Args:
         params: parameters or groups of them, as for any optimizer.
