@@ -1,6 +1,7 @@
 """Damaged and hostile contents of files, for fuzzing with hypothesis.
 
-In CI each test tries some dozens, always the same; ``FUZZ_CASES=20000 pytest -k fuzz`` tries as many, others each time.
+In CI each test tries some dozens, always the same; ``FUZZ_CASES=20000 pytest -k fuzz -rP`` tries as many, others each
+time. ``FUZZ_SECONDS=60`` ends each test after this time; what it prints says how many it has tried until then.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["CASES", "damaged", "other_json"]
+__all__ = ["CASES", "SECONDS", "Content", "TimeIsUp", "damaged", "other_json"]
 
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "inf"))
 CASES = int(os.environ.get("FUZZ_CASES", "30"))
 settings.register_profile(
     "fuzz",
@@ -34,7 +38,12 @@ TOKENS = [
 ]
 TEXTS = ["../y", "/x/y", "PET-MRI", "training", "a\0b", "", "x" * 300, "$1", "@a", "1e400", "\ud800", "\u202e", "Ä"]
 NUMBERS = [float("inf"), float("nan"), 2**70, -1, 0, 1e300]
+Content = Callable[[], bytes]  # made when it is asked for: hypothesis keeps all that it draws, 0.8 MB a weights file
 SEEDS = st.integers(0, 2**63)  # one number stands for all changes: hypothesis would take ten times as long to draw each
+
+
+class TimeIsUp(BaseException):
+    """Ends a fuzz test that has had its time; hypothesis lets what is no ``Exception`` through at once."""
 
 
 def _change(data: bytes, rng: Random) -> bytes:
@@ -66,7 +75,7 @@ def _value(rng: Random, depth: int = 2) -> Any:
     return inner if what == 8 else {rng.choice(TEXTS): value for value in inner}
 
 
-def damaged(*wholes: bytes) -> st.SearchStrategy[bytes]:
+def damaged(*wholes: bytes) -> st.SearchStrategy[Content]:
     """One of the given contents, changed in one to five places."""
 
     def make(seed: int) -> bytes:
@@ -76,7 +85,7 @@ def damaged(*wholes: bytes) -> st.SearchStrategy[bytes]:
             data = _change(data, rng)
         return data
 
-    return SEEDS.map(make)
+    return SEEDS.map(lambda seed: partial(make, seed))
 
 
 def _places(node: Any, path: tuple = ()) -> list[tuple]:
@@ -85,7 +94,7 @@ def _places(node: Any, path: tuple = ()) -> list[tuple]:
     return [path, *(place for key, value in inner for place in _places(value, (*path, key)))]
 
 
-def other_json(whole: Any) -> st.SearchStrategy[bytes]:
+def other_json(whole: Any) -> st.SearchStrategy[Content]:
     """A JSON value with one to three of its values replaced by others, or taken away."""
 
     def make(seed: int) -> bytes:
@@ -105,4 +114,4 @@ def other_json(whole: Any) -> st.SearchStrategy[bytes]:
                 del parent[last]
         return json.dumps(data).encode()
 
-    return SEEDS.map(make)
+    return SEEDS.map(lambda seed: partial(make, seed))

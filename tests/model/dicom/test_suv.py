@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from datetime import datetime
+from types import SimpleNamespace
+
 import numpy as np
 import pydicom
 import pytest
-from scripts.dicom.suv import suv_factor
+from scripts.dicom.suv import _positive, scan_start, suv_factor, unit_and_factor
 from scripts.utils.enums import Modality
 
 from tests.model.dicom import dicom_phantoms as made
@@ -86,7 +89,10 @@ def test_suv_times(tmp_path, tags, dose, waited):
         ),
         pytest.param({"Units": "GML"}, None, "SUVbw", None, id="suv-already"),
         pytest.param({"Units": "GML", "SUVType": "LBM"}, None, "arbitrary", "Units is GML", id="lean-body-mass"),
+        pytest.param({"Units": "GML", "SUVType": "BSA"}, None, "arbitrary", "Units is GML", id="body-surface-area"),
         pytest.param({"Units": "CNTS"}, None, "counts", "Units is CNTS", id="counts"),
+        pytest.param({"Units": "CM2ML"}, None, "arbitrary", "Units is CM2ML", id="transmission"),
+        pytest.param({"Units": "PROPCNTS"}, None, "arbitrary", "Units is PROPCNTS", id="proportional-counts"),
         pytest.param({"Units": ""}, None, "arbitrary", "Units is missing", id="no-units"),
         pytest.param({"Units": "DOE JANE"}, None, "arbitrary", "Units is (no term of the standard)", id="free-text"),
         pytest.param(
@@ -103,6 +109,75 @@ def test_pet_that_is_not_brought_to_suv(tmp_path, tags, dose, unit, note):
     assert volume.unit == unit
     np.testing.assert_allclose(volume.values, pet_values(phantom), rtol=1e-6)
     assert note is None or volume.notes[0].endswith(note)
+
+
+def header(**keywords) -> pydicom.Dataset:
+    result = pydicom.Dataset()
+    for keyword, value in (made.SUV_TAGS | keywords).items():
+        setattr(result, keyword, value)
+    return result
+
+
+def dosed(dose: dict | None = None, **keywords) -> pydicom.Dataset:
+    return header(RadiopharmaceuticalInformationSequence=made.suv_dose(**(dose or {})), **keywords)
+
+
+def test_the_scan_starts_with_its_earliest_acquisition_of_any_slice():
+    """The first header need not be the earliest; of the times of the series that of the first counts."""
+    times = (("112000", "113000"), ("110500", "090000"), ("111000", "113000"))
+    headers = [header(AcquisitionTime=time, SeriesTime=series) for time, series in times]
+    assert scan_start(headers) == datetime(2024, 1, 2, 11, 5)
+    assert scan_start(headers[::2] + [header(AcquisitionTime="235959")]) == datetime(2024, 1, 2, 11, 10)
+    assert scan_start([header(SeriesTime="100000", AcquisitionTime="110000")]) == datetime(2024, 1, 2, 10)
+
+
+@pytest.mark.parametrize(
+    ("start", "waited"),
+    [
+        pytest.param("110000", 0, id="at the scan"),
+        pytest.param("105959", 1, id="a second before"),
+        pytest.param("110001", 86399, id="of the day before"),
+    ],
+)
+def test_from_injection_to_scan(start, waited):
+    """A half-life of 24 h, so that no wait is too long; SUV = activity x weight / dose, in g/ml."""
+    found = suv_factor([dosed({"RadiopharmaceuticalStartTime": start, "RadionuclideHalfLife": 86400.0})])
+    assert found == pytest.approx(70_000 / (350e6 * 2 ** (-waited / 86400)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("half_life", "accepted"), [(360.1, True), (360.0, False)])
+def test_ten_half_lives_are_too_long(half_life, accepted):
+    """One hour: more is an error of the clocks."""
+    headers = [dosed({"RadionuclideHalfLife": half_life})]
+    if accepted:
+        assert suv_factor(headers) == pytest.approx(2e-4 * 2 ** (3600 / half_life))
+    else:
+        with pytest.raises(ValueError, match="the injection lies 3600 s before the scan"):
+            suv_factor(headers)
+
+
+def test_two_doses_are_one_too_many():
+    both = [*made.suv_dose(), *made.suv_dose()]
+    with pytest.raises(ValueError, match="has 2 items"):
+        suv_factor([header(RadiopharmaceuticalInformationSequence=both)])
+
+
+@pytest.mark.parametrize("value", [0, -70, "many"])
+def test_weights_that_are_none(value):
+    bad = SimpleNamespace(get=lambda keyword: value if keyword == "PatientWeight" else None)
+    with pytest.raises(ValueError, match="PatientWeight is missing or malformed"):
+        _positive(bad, "PatientWeight")
+
+
+def test_units_by_modality():
+    """One slice each, and several: the first one's units count."""
+    assert unit_and_factor("NM", [header()], []) == ("counts", 1.0)
+    for code in ("MR", "US", "XA"):
+        assert unit_and_factor(code, [header(Units="GML")], []) == ("arbitrary", 1.0)
+    assert unit_and_factor("CT", [header(RescaleSlope=1), header(RescaleType="US")], []) == ("HU", 1.0)
+    assert unit_and_factor("PT", [header(Units="GML"), header(Units="GML", SUVType="LBM")], []) == ("SUVbw", 1.0)
+    assert unit_and_factor("PT", [header(Units="GML"), header(Units="CNTS")], []) == ("SUVbw", 1.0)
+    assert unit_and_factor("PT", [header(Units="GML")], []) == ("SUVbw", 1.0)
 
 
 def test_suv_factor_without_what_it_needs():

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from monai.utils import path_to_sqlite_uri
-from scripts.handlers.tracking_store import tracking_client
+from scripts.handlers.tracking_store import sqlite_uri, tracking_client
 
 
 @pytest.fixture(scope="session")
 def store_in(tmp_path_factory) -> Callable[[Path], str]:
     """A function that returns the URI of the store in a folder, and puts an empty one there if there is none."""
     empty = tmp_path_factory.mktemp("store") / "mlruns.db"
-    tracking_client(path_to_sqlite_uri(str(empty)))
+    tracking_client(sqlite_uri(empty))
 
     def store_in(folder: Path) -> str:
         folder.mkdir(exist_ok=True)
         if not (folder / "mlruns.db").exists():
             shutil.copyfile(empty, folder / "mlruns.db")
-        return path_to_sqlite_uri(str(folder / "mlruns.db"))
+        return sqlite_uri(folder / "mlruns.db")
 
     return store_in

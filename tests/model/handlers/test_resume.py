@@ -19,8 +19,9 @@ from scripts.utils.weights import load_state, save_state
 from tests.model.full_disk import full_disk
 
 
-def resume(path: Path, objects: dict, epochs: int = 1, **options) -> Engine:
-    engine = Engine(lambda engine, batch: None)
+def resume(path: Path, objects: dict, epochs: int = 1, ran: list[int] | None = None, **options) -> Engine:
+    """Train, or go on; ``ran`` gets the epochs that were trained."""
+    engine = Engine(lambda engine, batch: None if ran is None else ran.append(engine.state.epoch))
     engine.logger.setLevel("CRITICAL")
     ResumeHandler(path, objects, **options).attach(engine)
     engine.run([0], max_epochs=epochs)
@@ -30,7 +31,9 @@ def resume(path: Path, objects: dict, epochs: int = 1, **options) -> Engine:
 def test_goes_on_where_it_was(tmp_path):
     first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     resume(tmp_path / "last.pt", {"network": first, "teacher": None}, epochs=2)
-    engine = resume(tmp_path / "last.pt", {"network": second, "teacher": None}, epochs=3)
+    ran: list[int] = []
+    engine = resume(tmp_path / "last.pt", {"network": second, "teacher": None}, epochs=3, ran=ran)
+    assert ran == [3]
     assert torch.equal(first.weight, second.weight)
     assert engine.state.epoch == engine.state.iteration == 3
     assert set(load_state(tmp_path / "last.pt")) == {"network", "epoch", "iteration"}
@@ -46,6 +49,21 @@ def test_an_epoch_has_the_same_random_numbers_in_each_run(tmp_path):
     assert drawn[:2] == drawn[2:]
     assert drawn[0] != drawn[1]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds"),
+    [({}, [1, 2]), ({"seed": 3}, [3001, 3002]), ({"seed": 3, "rank": 2}, [2_003_007, 2_003_008])],
+    ids=["defaults", "seed", "rank"],
+)
+def test_seeds_of_the_epochs(tmp_path, options, seeds):
+    """They never change: a training that goes on under a later version must reach the same result."""
+    dataset, drawn = Dataset([0], Compose([RandFlip(prob=0.5)])), []
+    engine = Engine(lambda engine, batch: drawn.append((torch.initial_seed(), torch.rand(1).item())))
+    ResumeHandler(tmp_path / "last.pt", {}, dataset, save=False, **options).attach(engine)
+    engine.run([0], max_epochs=2)
+    expected = [(seed, torch.rand(1, generator=torch.Generator().manual_seed(seed)).item()) for seed in seeds]
+    assert drawn == expected
 
 
 def test_another_architecture_is_refused(tmp_path):
@@ -83,8 +101,10 @@ def test_a_damaged_file_falls_back_on_the_epoch_before(tmp_path, damage):
     """The epoch is trained again. The damaged file does not take the place of the whole one."""
     resume(tmp_path / "last.pt", {"network": torch.nn.Linear(9, 9)}, epochs=3)
     damage(tmp_path / "last.pt")
+    ran: list[int] = []
     with pytest.warns(UserWarning, match="last.pt: cannot resume from it.* The training goes on from the epoch before"):
-        engine = resume(tmp_path / "last.pt", {"network": torch.nn.Linear(9, 9)}, epochs=3)
+        engine = resume(tmp_path / "last.pt", {"network": torch.nn.Linear(9, 9)}, epochs=3, ran=ran)
+    assert ran == [3]
     assert engine.state.iteration == 3
     assert [load_state(tmp_path / name)["epoch"] for name in ("last.pt", "last_before.pt")] == [3, 2]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
+from scripts.handlers.resume import ResumeHandler
 from scripts.handlers.validation import FusionValidationHandler
 
 
@@ -71,6 +72,21 @@ def test_best_survives_a_restart(tmp_path):
     handler.attach(engine)
     engine.run([0], max_epochs=1)
     assert (tmp_path / "best.pt").read_bytes() == before
+
+
+def test_a_training_that_ended_early_does_not_go_on_when_it_is_started_again(tmp_path):
+    """Also where it was killed between the last epoch and its end: else it would end with other weights."""
+    ends = []
+    for _ in range(3):
+        network = torch.nn.Linear(1, 1)
+        validation = FusionValidationHandler(1, FakeEvaluator([0.5, 0.4, 0.3, 0.9]), network, tmp_path / "best.pt", 2)
+        engine = Engine(lambda engine, batch, n=network: torch.nn.init.constant_(n.weight, engine.state.epoch))
+        engine.logger.setLevel("ERROR")
+        validation.attach(engine)
+        ResumeHandler(tmp_path / "last.pt", {"network": network, "validation": validation}).attach(engine)
+        engine.add_event_handler(Events.COMPLETED, lambda e, n=network: ends.append((e.state.epoch, n.weight.item())))
+        engine.run([0], max_epochs=4)
+    assert ends == [(3, 3.0)] * 3
 
 
 def test_patience_is_checked(tmp_path):

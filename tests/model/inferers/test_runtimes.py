@@ -85,14 +85,6 @@ def test_bfloat16_keeps_the_laws_and_the_image():
         load(runtime="onnx", precision="bfloat16")
 
 
-def test_torch_export_runs():
-    """The file of `torch.export`, which no runtime of the command line reads, at sizes that it was not traced with."""
-    program = torch.export.load(MODELS / "model.pt2").module()
-    image = make_pair((33, 250), seed=3)
-    with torch.inference_mode():
-        assert (program(image) - load(runtime="torch").network(image)).abs().max() <= 1e-4
-
-
 def test_wrong_files_are_refused(tmp_path):
     onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra 'onnx')")
     helper = onnx.helper

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scripts.utils.color import color_fused, colormap_table, luminance, scale_colors
@@ -18,6 +20,8 @@ from scripts.utils.perceptual import (
     to_linear,
 )
 from skimage.color import deltaE_ciede2000, rgb2lab
+
+from tests.acceptance import golden
 
 PERCEPTUAL = tuple(SHAPES)
 LIGHTNESS = np.arange(READABLE[0], READABLE[1] + 1, 5)
@@ -67,6 +71,14 @@ def test_colors_of_one_lightness_have_one_luminance_inside_the_gamut(name):
     assert np.abs(lab[..., 0] - gray[..., 0]).max() < 0.01
     inside = table[20:250, 5:]
     assert ((inside > 0) & (inside < 1)).all()  # nothing was clipped
+
+
+@pytest.mark.parametrize("name", PERCEPTUAL)
+def test_the_maps_stay_what_they_are(name):
+    """Pictures that were written before must still be read: the values of tests/acceptance/golden.json."""
+    kept = json.loads(golden.FILE.read_text())
+    for kind, difference in golden.largest_difference(color_table(name), kept["colors"][name]).items():
+        assert difference <= kept["tolerance"]["colors"][kind]
 
 
 @pytest.mark.parametrize("name", PERCEPTUAL)
@@ -125,6 +137,18 @@ def test_values_are_read_back(name, lightness):
     error = np.abs(read - values[0])[readable]
     assert np.median(error) < 0.03
     assert np.quantile(error, 0.95) < 0.08
+
+
+@pytest.mark.parametrize("name", PERCEPTUAL)
+def test_the_ends_of_a_scale_are_read_as_0_and_1(name):
+    """And the values between them in equal steps, at the lightness of the scale."""
+    colors = np.rint(map_colors(name, 65) * 255).astype(np.uint8).T
+    read = read_values(colors, name)
+    assert read[0] == 0
+    assert np.abs(read - GRAY).max() < 2.01 / 255
+    assert np.abs(255 * read - np.rint(255 * read)).max() < 1e-4  # levels of 255, the last of which is 1
+    outside = np.rint(np.array([0.14, 0.15, 0.88, 0.89]) * 255).astype(np.uint8)  # L* of 14.2, 15.2, 89.2, 90.2
+    assert np.isnan(read_values(outside[None].repeat(3, axis=0), name)).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("name", PERCEPTUAL)
