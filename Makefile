@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # because many more threads than cores are ruinous.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench bench-registration lock release audit clean
+.PHONY: setup demo test check lint types tree fix docs bundle test-deploy test-federated export bench speed bench-registration lock release audit golden mutate matrix clean
 
 $(BIN)/.installed: setup.cfg setup.py constraints.txt bundle/configs/metadata.json
 	$(PYTHON) -m venv $(VENV)
@@ -81,8 +81,16 @@ test-federated: .venv-federated/.installed
 export: setup
 	$(BIN)/mmif-amin export -o bundle/models
 
+# After new weights, or a change of the images that is wanted: the values that tests/acceptance/test_golden.py guards.
+golden: setup
+	$(BIN)/python -m tests.acceptance.golden
+
 bench: setup
 	$(BIN)/python benchmarks/bench.py
+
+# Measures speed again, warns of what has become slower, and adds a row to docs/speed.csv. It never fails for being slow.
+speed: setup
+	$(BIN)/python benchmarks/speed.py --rounds 3
 
 bench-registration: setup
 	$(BIN)/python benchmarks/bench_registration.py
@@ -106,5 +114,24 @@ release: setup
 audit: setup .venv-audit/.installed
 	.venv-audit/bin/python tools/audit.py $(BIN)/python build/audit
 
+# make mutate ROOMS="suv resume": changes the code in small ways and counts the changes that no test notices; without
+# ROOMS all of setup.cfg, for hours. MOST=40 takes so many of each room.
+.venv-mutate/.installed: tools/mutate.txt
+	$(PYTHON) -m venv .venv-mutate
+	.venv-mutate/bin/python -m pip install --quiet --disable-pip-version-check -r tools/mutate.txt
+	touch $@
+
+mutate: setup .venv-mutate/.installed
+	.venv-mutate/bin/python tools/mutate.py $(BIN)/python $(if $(MOST),--most $(MOST)) $(ROOMS)
+
+# make matrix CELLS="oldest newest": the golden tests and the laws with other versions of Python and all packages.
+.venv-matrix/.installed: tools/matrix.txt
+	$(PYTHON) -m venv .venv-matrix
+	.venv-matrix/bin/python -m pip install --quiet --disable-pip-version-check -r tools/matrix.txt
+	touch $@
+
+matrix: .venv-matrix/.installed
+	.venv-matrix/bin/python tools/matrix.py $(CELLS)
+
 clean:
-	rm -rf $(VENV) .venv-audit .venv-deploy .venv-federated runs build dist *.egg-info
+	rm -rf $(VENV) .venv-audit .venv-matrix .venv-mutate .venv-deploy .venv-federated runs build dist *.egg-info
