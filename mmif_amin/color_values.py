@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from .scripts.data.nifti import read_stored, write_nifti
 from .scripts.data.pictures import read_source
 from .scripts.data.study_report import REPORT_NAME, StudyReport
 from .scripts.utils.checks import InputError
@@ -67,8 +67,6 @@ def write_values(
 
         write_atomically(output, lambda path: Image.fromarray(values).save(path, format="TIFF"))
     else:
-        from .scripts.data.nifti import write_nifti
-
         write_nifti(output, values[None], affine)
     return values
 
@@ -81,15 +79,9 @@ def _colors_of_picture(path: Path) -> np.ndarray:
 
 
 def _colors_of_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    import nibabel
-
     if not path.is_file():
         raise InputError(f"{path}: expected a volume in color, found nothing there. Only PET and SPECT have colors.")
-    try:
-        image: Any = nibabel.load(path, mmap=False)
-        data = np.asanyarray(image.dataobj)
-    except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
-        raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Copy it again.") from error
+    data, affine = read_stored(path)
     if data.dtype.names is None or not set("RGB") <= set(data.dtype.names):
         raise InputError(f"{path}: expected a volume in color, got numbers. Name {COLORED} of a fused study.")
-    return np.stack([data[channel] for channel in "RGB"]), image.affine
+    return np.stack([data[channel] for channel in "RGB"]), affine

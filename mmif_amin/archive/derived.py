@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..scripts.dicom.header import files_in, is_dicom, require
+from ..scripts.dicom.header import files_in, is_dicom, read_dataset, require
 from ..scripts.dicom.privacy import quiet_pydicom
 from ..scripts.utils.files import sha256_of
 from ..scripts.utils.metadata import bundle_metadata
@@ -55,7 +55,7 @@ def give_lasting_uids(folder: str | os.PathLike, key: str) -> list[Path]:
     """
     pydicom = require("pydicom")
     files = derived_files(folder)
-    datasets = [pydicom.dcmread(file) for file in files]
+    datasets = [read_dataset(file) for file in files]
     lasting: dict[str, str] = {}
     for file, dataset in zip(files, datasets, strict=True):
         place = file.relative_to(folder).as_posix()

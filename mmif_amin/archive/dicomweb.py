@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..scripts.dicom.header import require
+from ..scripts.dicom.header import read_dataset, require
 from ..scripts.dicom.privacy import quiet_pydicom
 from ..scripts.utils.checks import InputError
 from .addresses import Address
@@ -154,10 +154,9 @@ class WebArchive:
         Raises:
             ArchiveError: When the archive does not answer, or refuses an image.
         """
-        pydicom = require("pydicom")
         series: dict[tuple[str, str], dict[str, Path]] = {}
         for file in files:
-            header = pydicom.dcmread(file, stop_before_pixels=True)
+            header = read_dataset(file, stop_before_pixels=True)
             key = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
             series.setdefault(key, {})[str(header.SOPInstanceUID)] = file
         sent = 0
@@ -167,7 +166,7 @@ class WebArchive:
                 there = self.instances(study, uid)
                 missing = [file for instance, file in images.items() if instance not in there]
                 for batch in _batches(missing):
-                    self._store(study, [pydicom.dcmread(file) for file in batch])
+                    self._store(study, [read_dataset(file) for file in batch])
                 return len(missing)
 
             sent += self._ask(store)

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from ..scripts.dicom.header import require
+from ..scripts.dicom.header import read_dataset
 from ..scripts.dicom.privacy import quiet_pydicom
 from ..scripts.utils.files import sha256_of
 from .journal import Pseudonyms, public_reason
@@ -116,10 +116,10 @@ class Intake:
         """UIDs of object, study and series; None where they cannot be read. Study and series may be empty."""
         with quiet_pydicom():
             try:
-                header = require("pydicom").dcmread(arrived, stop_before_pixels=True, specific_tags=TAGS)
+                header = read_dataset(arrived, stop_before_pixels=True, specific_tags=TAGS)
                 sop, study = str(header.SOPInstanceUID), str(header.StudyInstanceUID)
                 return sop, study, str(header.get("SeriesInstanceUID", ""))
-            except Exception:  # pydicom raises many types for what is no DICOM
+            except Exception:  # pydicom raises many types for what is no DICOM; InputError what grows too large
                 return None
 
     def _refuse(self, sop: str, study: str, series: str, why: str) -> None:

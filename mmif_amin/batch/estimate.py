@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
 
+from ..scripts.data.nifti import open_nifti
 from ..scripts.data.study import Study
 from ..scripts.dicom.find import Series, list_series
 from ..scripts.dicom.header import read_header
@@ -45,9 +46,7 @@ def _empty(path: str, series: str | None) -> MetaTensor:
 
 
 def _nifti_geometry(path: str) -> tuple[tuple[int, ...], np.ndarray]:
-    import nibabel
-
-    image: Any = nibabel.load(path, mmap=False)
+    image = open_nifti(Path(path))
     return image.shape[:3], np.asarray(image.affine, dtype=np.float64)
 
 

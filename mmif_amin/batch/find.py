@@ -80,8 +80,13 @@ def _table(path: Path) -> list[Study]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected a table in UTF-8, got another encoding. Save it as CSV UTF-8.") from error
+    if "\0" in text:
+        raise InputError(f"{path}: expected a table of text, there is a zero byte in it. Save it as CSV UTF-8.")
     reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    fields = {field.strip() for field in reader.fieldnames or ()}
+    try:
+        fields, lines = {field.strip() for field in reader.fieldnames or ()}, list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table that can be read, got: {error}.") from error
     missing, unknown = {"source_a", "source_b"} - fields, fields - set(COLUMNS)
     if missing or unknown:
         raise InputError(
@@ -90,7 +95,7 @@ def _table(path: Path) -> list[Study]:
             f"{', '.join(sorted(missing or unknown))}."
         )
     studies = []
-    for number, line in enumerate(reader, start=1):
+    for number, line in enumerate(lines, start=1):
         if None in line:
             raise InputError(f"{path}: row {number}: expected {len(fields)} columns, there are more.")
         row = {key.strip(): value.strip() for key, value in line.items() if value and value.strip()}

@@ -93,7 +93,7 @@ def _read_key(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     try:
         header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: expected the key of an earlier run: {error}. Move it away.") from error
     if tuple(header) != KEY_COLUMNS or any(len(row) != len(KEY_COLUMNS) for row in rows):
         raise InputError(f"{path}: expected the columns {', '.join(KEY_COLUMNS)}. Move it away.")

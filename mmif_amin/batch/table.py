@@ -81,7 +81,7 @@ def read_table(path: Path) -> list[Row]:
             return [_row(line) for line in reader]
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected the table of a batch, found nothing there. Has that part ended?") from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: expected the table of a batch, got: {error}. Fuse these studies again.") from error

@@ -16,7 +16,7 @@ from ..dicom_objects.writer import FOLDER as OBJECTS
 from ..scripts.data.nifti import write_nifti
 from ..scripts.data.study import FoundStudy
 from ..scripts.data.volume import Volume
-from ..scripts.dicom.header import blaming, is_dicom, require
+from ..scripts.dicom.header import blaming, is_dicom, read_dataset, require
 from ..scripts.dicom.privacy import public_text, quiet_pydicom
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import SourceKeys, StudyKeys
@@ -50,7 +50,7 @@ def read_drawn(path: str | os.PathLike) -> DrawnFile:
     header = None
     if is_dicom(path):
         with blaming(path):
-            header = require("pydicom").dcmread(path, force=True)
+            header = read_dataset(path)
             kind = str(header.get("SOPClassUID", ""))
     if header is None or kind not in (CONTOURS, SEGMENTS, LABELS):
         got = "another kind of file" if header is None else require("pydicom").uid.UID(kind).name

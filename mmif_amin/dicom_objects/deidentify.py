@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..scripts.data.study import FoundStudy
-from ..scripts.dicom.header import require
+from ..scripts.dicom.header import read_dataset, require
 from ..scripts.dicom.privacy import BURNED_IN, quiet_pydicom
 from ..scripts.dicom.suv import suv_factor
 from ..scripts.dicom.write_common import PRODUCT, WARNING
@@ -66,7 +66,7 @@ class Deidentifier:
     def __call__(self, folder: Path, study: Mapping[str, Any]) -> None:
         """Write all DICOM files in the folder of a study anew."""
         for file in sorted(folder.rglob("*.dcm")):
-            dataset = require("pydicom").dcmread(file)
+            dataset = read_dataset(file)
             self.clean(dataset)
             dataset.save_as(file, enforce_file_format=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..scripts.dicom.header import require
+from ..scripts.dicom.header import read_dataset
 from ..scripts.dicom.privacy import quiet_pydicom
 from ..scripts.dicom.write_common import burned_in_element
 from ..scripts.utils.enums import SourceKeys, StudyKeys
@@ -37,9 +37,7 @@ def write_dicom_objects(folder: Path, study: Mapping[str, Any]) -> None:
     if registration and b.headers and registration.deformation is None:  # a matrix alone would say something else
         beyond = bool(registration.beyond_limits)
         made["registration"] = spatial_registration(registration.matrix, a, b, beyond)
-    overlay = [
-        require("pydicom").dcmread(file, stop_before_pixels=True) for file in sorted((folder / OVERLAY).iterdir())
-    ]
+    overlay = [read_dataset(file, stop_before_pixels=True) for file in sorted((folder / OVERLAY).iterdir())]
     shown = float(overlay[0].WindowCenter), float(overlay[0].WindowWidth)
     window_b = (shown[0] - shown[1] / 2, shown[0] + shown[1] / 2)
     color = study.get(StudyKeys.PRED_COLOR)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..scripts.data.nifti import read_stored
 from ..scripts.utils.checks import InputError
 
 __all__ = ["pack_labels", "pack_volume", "read_volume"]
@@ -22,24 +23,18 @@ def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
         path: NIfTI file.
 
     Returns:
-        Values as stored, scaled, and the affine.
+        Values as stored, scaled (``read_stored``), and the affine.
 
     Raises:
-        InputError: When nothing is there or it cannot be read.
+        InputError: When nothing is there, it cannot be read, or it claims too large a volume.
     """
-    import nibabel
-
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(
             f"{path}: expected a volume of a fused study, found {found} there, run mmif-amin fuse STUDY_A STUDY_B "
             "-o OUT first."
         )
-    try:
-        image = nibabel.load(path, mmap=False)
-        return np.asanyarray(image.dataobj), image.affine  # type: ignore[attr-defined]
-    except Exception as error:  # nibabel, gzip and numpy raise many types for damaged files
-        raise InputError(f"{path}: expected a readable NIfTI file, got: {error}. Fuse the study again.") from error
+    return read_stored(path)
 
 
 def pack_volume(name: str, values: np.ndarray, affine: np.ndarray) -> str:

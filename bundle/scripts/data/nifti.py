@@ -20,7 +20,7 @@ from ..utils.limits import MOST_FRAMES, check_growth, check_voxel_size, check_vo
 from .volume import Volume
 from .volume_choice import choose_volumes, volume_note
 
-__all__ = ["check_nifti", "load_nifti", "read_nifti_volume", "write_nifti"]
+__all__ = ["check_nifti", "load_nifti", "open_nifti", "read_nifti_volume", "read_stored", "write_nifti"]
 
 MILLIMETERS = {"meter": 1000.0, "micron": 0.001}  # NIfTI's other units of length
 SHEAR_TOLERANCE = 0.01  # cosine between two axes; below it, it is rounding of the header
@@ -51,7 +51,7 @@ def load_nifti(
     """
     import nibabel
 
-    image = _opened(path)
+    image = open_nifti(path)
     if only_3d and prod(image.shape[3:]) > 1:
         raise InputError(f"{path}: expected a 3-D volume, got shape {image.shape}. Take one volume out of it first.")
     chosen, note = _chosen_volumes(path, image.shape, volume)
@@ -68,10 +68,34 @@ def load_nifti(
     return values, image, note
 
 
-def _opened(path: Path) -> Any:
+def read_stored(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a 3-D volume of numbers, labels or colors as it is stored; numbers are scaled where its header says so.
+
+    Args:
+        path: .nii or .nii.gz file.
+
+    Returns:
+        The values, (X, Y, Z), float32 where they are scaled, and the affine.
+
+    Raises:
+        InputError: When the file is damaged, claims too large a volume (``utils/limits.py``) or is not 3-D.
+    """
+    image = open_nifti(path)
+    if len(image.shape) != 3:
+        raise InputError(f"{path}: expected a 3-D volume, got shape {image.shape}.")
+    with _blaming(path):
+        data = image.dataobj
+        scaled = (data.slope, data.inter) != (1, 0)
+        return (_values(data) if scaled else data.get_unscaled()), np.array(image.affine, dtype=np.float64)
+
+
+def open_nifti(path: Path) -> Any:
     """Nibabel's image, its voxels unread, once its header promises no more than the file can hold and we can take.
 
     The voxels are not mapped into memory: a file that shrinks while it is read would end the process.
+
+    Raises:
+        InputError: When the file is damaged, or its header promises too much (``utils/limits.py``).
     """
     import nibabel
 
@@ -129,7 +153,7 @@ def check_nifti(path: str | os.PathLike, volume: str | None = None) -> None:
         raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: expected a volume, the file is empty. Copy it again.")
-    _chosen_volumes(path, _opened(path).shape, volume)
+    _chosen_volumes(path, open_nifti(path).shape, volume)
 
 
 @contextmanager

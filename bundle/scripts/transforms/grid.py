@@ -15,6 +15,7 @@ from monai.utils import look_up_option
 
 from ..utils.checks import InputError
 from ..utils.enums import FusionGrid, SourceKeys, StudyKeys
+from ..utils.limits import free_memory
 
 __all__ = ["ChooseGrid", "ChooseGridd", "ResampleVolume", "ResampleVolumed", "smoothed_for"]
 
@@ -98,7 +99,7 @@ class ChooseGrid(Transform):
     def _check_memory(shape: np.ndarray, needed: float) -> None:
         import psutil
 
-        free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+        free = free_memory() + psutil.Process().memory_info().rss
         logger.info("fusion grid %s: about %.1f GB of memory", "x".join(map(str, shape)), needed / 1e9)
         if needed > free:
             raise InputError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import prod
+from pathlib import Path
 
 from .checks import InputError
 
@@ -18,6 +20,7 @@ __all__ = [
     "check_pixels",
     "check_voxel_size",
     "check_voxels",
+    "free_memory",
     "memory_error",
 ]
 
@@ -30,6 +33,11 @@ MOST_GROWN = 4.0  # voxels that straightening a sheared volume may make of one
 UNQUESTIONED = 2**20  # voxels that a straightened volume may have in any case
 VOXEL_SIZES = (1e-3, 1e4)  # mm
 BYTES_PER_VOXEL = 8  # what reading a volume takes: its values in float32, and as they are stored
+GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's control groups; those of this process
+GROUP_FILES = {  # by controller: folder, limit, what is used, and the part of it that is a cache of files
+    "": ("", "memory.max", "memory.current", "inactive_file"),  # version 2
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),  # version 1
+}
 
 
 def check_pixels(who: str | os.PathLike, width: int, height: int) -> None:
@@ -56,20 +64,62 @@ def check_voxels(who: str | os.PathLike, shape: Sequence[int], bytes_per_voxel: 
     Raises:
         InputError: When a side is not positive, it has more than ``MOST_VOXELS``, or needs more memory than is free.
     """
-    import psutil
-
     voxels, sides = prod(map(int, shape)), " x ".join(map(str, shape))
     if min(shape) < 1 or voxels > MOST_VOXELS:
         raise InputError(
             f"{who}: expected a volume of 1 to {MOST_VOXELS} voxels, its header says {sides}. Is it damaged? Cut or "
             "reduce it first."
         )
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if voxels * bytes_per_voxel > free:
         raise InputError(
             f"{who}: a volume of {sides} voxels needs about {voxels * bytes_per_voxel / 1e9:.1f} GB of memory, "
             f"{free / 1e9:.1f} GB are free. Free some, or cut or reduce the volume first."
         )
+
+
+def free_memory() -> int:
+    """Memory that this process can still take, bytes: the least of the machine's, its groups', and its own limit's.
+
+    A container with a limit (``docker run --memory``), or a job of a cluster, still sees the memory of the whole
+    machine, and is killed when it takes more than the limit. The limit of the process is that of ``ulimit -v``.
+
+    Reference: cgroups(7), getrlimit(2).
+    """
+    import psutil
+
+    free = [psutil.virtual_memory().available, *_left_in_groups()]
+    try:
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most != resource.RLIM_INFINITY:
+            free.append(most - psutil.Process().memory_info().vms)
+    except ImportError:  # Windows has no such limits
+        pass
+    return max(0, min(free))
+
+
+def _left_in_groups() -> Iterator[int]:
+    """What each control group with a limit has left that this process is in, bytes."""
+    try:
+        lines = OWN_GROUPS.read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for name in {*controllers.split(",")} & GROUP_FILES.keys():
+            folder, *files = GROUP_FILES[name]
+            here = Path(path.lstrip("/"))  # a container may see itself as the root
+            for group in (here, *here.parents):
+                with suppress(OSError, ValueError):  # not there; no limit ("max")
+                    yield _left_of(GROUPS / folder / group, *files)
+
+
+def _left_of(group: Path, limit: str, used: str, cache: str) -> int:
+    most, taken = (int((group / name).read_text()) for name in (limit, used))
+    lines = (group / "memory.stat").read_text().splitlines()
+    return most - taken + sum(int(line.split()[1]) for line in lines if line.split()[0] == cache)
 
 
 def check_growth(who: str | os.PathLike, before: Sequence[int], after: Sequence[float]) -> None:

@@ -54,6 +54,10 @@ def test_table(tmp_path):
         pytest.param("source_a,source_b,name\n1,2,..\n", "expected a plain name", id="name of the parent"),
         pytest.param("source_a,source_b,name\n1,2,x.nii.gz\n", "expected a plain name", id="name of a file"),
         pytest.param("source_a,source_b\n1,2,3\n", "row 1: expected 2 columns", id="too many cells"),
+        pytest.param("source_a,source_b,name\n1,2,x\0y\n", "expected a table of text", id="a zero byte"),
+        pytest.param(
+            f"source_a,source_b\n1,{'x' * 200_000}\n", "field larger than field limit", id="a cell without end"
+        ),
     ],
 )
 def test_bad_tables(tmp_path, text, message):

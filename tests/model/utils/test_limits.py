@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import psutil
 import pytest
@@ -14,6 +18,8 @@ from scripts.utils.limits import (
     check_voxels,
     memory_error,
 )
+
+from tests.conftest import BUNDLE
 
 TAKEN = [
     pytest.param(check_pixels, (5792, 5792), id="a large mammogram"),
@@ -56,6 +62,47 @@ def test_more_than_is_free_is_refused_before_it_is_taken(monkeypatch):
     check_voxels("a file", (500, 500, 400))
     with pytest.raises(InputError, match=r"500 x 500 x 600 voxels needs about 1\.2 GB of memory, 1\.0 GB are free"):
         check_voxels("a file", (500, 500, 600))
+
+
+@pytest.mark.parametrize("place", ["/", "/jobs/7", "/unseen"])
+@pytest.mark.parametrize(
+    ("root", "own", "names"),
+    [
+        pytest.param("memory", "4:cpu,memory:{}\n3:cpuset:/\n", ("limit_in_bytes", "usage_in_bytes", "total_"), id="1"),
+        pytest.param("", "0::{}\n", ("max", "current", ""), id="2"),
+    ],
+)
+def test_the_limit_of_a_container_or_job_counts_without_its_cache_of_files(
+    monkeypatch, tmp_path, place, root, own, names
+):
+    monkeypatch.setattr(limits, "GROUPS", tmp_path)
+    monkeypatch.setattr(limits, "OWN_GROUPS", tmp_path / "own")
+    assert limits.free_memory() > 10**8
+    (tmp_path / "own").write_text(own.format(place))
+    folder = tmp_path / root / ("" if place == "/unseen" else place.lstrip("/"))
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath("memory.stat").write_text(f"anon 10\n{names[2]}inactive_file 25000000\n")
+    folder.joinpath(f"memory.{names[1]}").write_text("60000000\n")
+    folder.joinpath(f"memory.{names[0]}").write_text("100000000\n")
+    assert limits.free_memory() == 65 * 10**6
+    folder.joinpath(f"memory.{names[0]}").write_text("max\n")
+    assert limits.free_memory() > 10**8
+
+
+def test_the_limit_of_the_process_counts():
+    """As ``ulimit -v`` sets it; in a process of its own, because such a limit cannot be raised again."""
+    resource = pytest.importorskip("resource")
+    program = "from scripts.utils.limits import free_memory; import psutil; print(free_memory())"
+    most = 3 * 2**30
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(BUNDLE)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 2 * 2**30 < int(done.stdout) < most
 
 
 def test_too_little_memory_is_an_error_of_the_input():

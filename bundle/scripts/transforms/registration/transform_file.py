@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...dicom.header import blaming, is_dicom, require
+from ...dicom.header import blaming, is_dicom, read_dataset
 from ...utils.checks import InputError
 from ...utils.geometry import lps_from_ras
 from .itk_files import SUFFIXES
@@ -104,7 +104,7 @@ def _spatial_registration(path: Path, frames: tuple[str | None, str | None]) -> 
             f"{path}: is a DICOM registration of frames of reference, which NIfTI does not have. Give an ITK file."
         )
     with blaming(path):
-        data = require("pydicom").dcmread(path)
+        data = read_dataset(path)
         if data.get("SOPClassUID") != SPATIAL_REGISTRATION:
             raise InputError(
                 f"{path}: expected a DICOM Spatial Registration, got {data.SOPClassUID.name}. Deformable ones are not "
