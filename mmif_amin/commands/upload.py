@@ -22,16 +22,16 @@ COMMAND = Command(
 
 def run(args: argparse.Namespace) -> int:
     """Upload."""
-    from monai.utils import path_to_sqlite_uri
-
+    from ..scripts.handlers.tracking_store import sqlite_uri
     from ..scripts.handlers.tracking_upload import upload_runs
     from ..scripts.utils.checks import first_line
 
     store = Path(args.folder, STORE).resolve()
     if not store.is_file():
         raise InputError(f"{args.folder}: expected the output of train or evaluate, found no {STORE} in it.")
+    local = sqlite_uri(store)
     try:
-        names = upload_runs(path_to_sqlite_uri(str(store)), args.tracking_uri)
+        names = upload_runs(local, args.tracking_uri)
     except Exception as error:  # MLflow, SQLAlchemy and requests have no common class
         raise InputError(
             f"{args.tracking_uri}: the upload failed: {first_line(error)} Start the same command again when the server "

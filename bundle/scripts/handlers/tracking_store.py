@@ -8,13 +8,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import mlflow
 from monai.handlers import MLFlowHandler
 
+from ..utils.checks import InputError
 from ..utils.files import UNFINISHED
 
-__all__ = ["StoreRun", "artifact_folder", "open_run", "tracking_client"]
+__all__ = ["StoreRun", "artifact_folder", "open_run", "sqlite_uri", "tracking_client"]
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
@@ -61,6 +63,28 @@ class StoreRun(MLFlowHandler):
         self._delete_exist_param_in_dict(new)
         if new:
             super()._log_params(new)
+
+
+def sqlite_uri(path: str | os.PathLike) -> str:
+    """Name an SQLite store as MLflow and SQLAlchemy both understand it: without escapes, which only the latter reads.
+
+    Args:
+        path: the file; it need not exist.
+
+    Raises:
+        InputError: When the path holds what would be understood otherwise.
+
+    Example:
+        >>> sqlite_uri("/my runs/mlruns.db")
+        'sqlite:////my runs/mlruns.db'
+    """
+    absolute = Path(path).absolute().as_posix()
+    if "?" in absolute or unquote(absolute) != absolute:
+        raise InputError(
+            f"{path}: MLflow's store cannot be made there: a store's address holds no ? and no % before two digits. "
+            "Choose another output."
+        )
+    return SQLITE + absolute
 
 
 def artifact_folder(uri: str) -> str | None:

@@ -58,18 +58,22 @@ class FusionValidationHandler(ValidationHandler):
         self.save = save
         self.best = -1.0
         self.waited = 0
+        self._trainer: Engine | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`; a training that had ended for want of better weights ends again."""
         self.best, self.waited = state["best"], state["waited"]
+        if self.waited >= self.patience and self._trainer is not None:
+            self._trainer.terminate()
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
         super().attach(engine)
+        self._trainer = engine
         engine.add_event_handler(Events.EPOCH_STARTED, self._forget)
 
     @staticmethod
