@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -57,6 +57,24 @@ def median_seconds(function: Callable[[], object], repeats: int) -> float:
         function()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def alternating_seconds(functions: Sequence[Callable[[], object]], rounds: int) -> list[tuple[float, ...]]:
+    """Wall times of calls that take turns, so that what else the machine does meets all of them; one row a round."""
+    times = []
+    for _ in range(rounds):
+        row = []
+        for function in functions:
+            start = time.perf_counter()
+            function()
+            row.append(time.perf_counter() - start)
+        times.append(tuple(row))
+    return times
+
+
+def ratio_of(times: Sequence[tuple[float, ...]]) -> float:
+    """Median over the rounds of the ratio of the first call to the second."""
+    return statistics.median(row[0] / row[1] for row in times)
 
 
 def gmac(network: nn.Module, image: torch.Tensor) -> float:
@@ -249,15 +267,25 @@ def bench_metrics() -> None:
     print(f"metrics: {ours:.4f} s a pair in a batch of 16; NumPy and SciPy: {theirs:.3f} s; ratio {ours / theirs:.3f}")
 
 
-def bench_cold_start() -> None:
-    """Print the ratio of a first fuse to importing torch, both from a cold start, alternating."""
+def cold_starts(rounds: int) -> list[tuple[float, ...]]:
+    """Seconds of a first fuse of two pictures and of importing torch, each as a process, by turns."""
     with tempfile.TemporaryDirectory() as folder:
         files = [write_gray(Path(folder) / f"{k}.png", x) for k, x in enumerate(make_pair(SIZE)[0].numpy())]
         fuse = [sys.executable, "-m", "mmif_amin", "fuse", *map(str, files), "-o", f"{folder}/out.png"]
         empty = [sys.executable, "-c", "import torch"]
         commands = [lambda c=c: subprocess.run(c, cwd=ROOT, check=True, capture_output=True) for c in (fuse, empty)]
-        ours, theirs = (median_seconds(command, 7) for command in commands)
-    print(f"cold start: first fuse {ours:.2f} s, import torch {theirs:.2f} s; ratio {ours / theirs:.2f}")
+        return alternating_seconds(commands, rounds)
+
+
+def bench_cold_start(rounds: int = 9) -> None:
+    """Print the ratio of a first fuse to importing torch, both from a cold start, alternating."""
+    _, *times = cold_starts(rounds + 1)  # the first reads all files from the disk
+    ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    ratios = [one / other for one, other in times]
+    print(
+        f"cold start: first fuse {ours:.2f} s, import torch {theirs:.2f} s; ratio {ratio_of(times):.2f} (median of "
+        f"{rounds}, {min(ratios):.2f} to {max(ratios):.2f})"
+    )
 
 
 def prepare() -> None:
