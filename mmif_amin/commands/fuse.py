@@ -151,10 +151,10 @@ def _fuse_from_archive(args: argparse.Namespace) -> int:
 
 def _fuse_pair(args: argparse.Namespace) -> int:
     from ..pictures import PictureJob, fuse_picture
-    from ..scripts.data.datalist import modalities_of
+    from ..scripts.data.tasks import task_of
 
     task = args.task or DEFAULT_TASK
-    modalities_of(task)
+    task_of(task)
     if Path(args.output).is_dir():
         raise InputError(f"{args.output}: expected a file name for the fused image, found a folder.")
     _refuse_given(args, "pictures", "volumes")

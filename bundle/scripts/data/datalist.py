@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..utils.checks import InputError, is_plain
-from ..utils.enums import Modality, ShardBy, SourceKeys
+from ..utils.enums import ShardBy, SourceKeys
 from ..utils.files import IMAGE_SUFFIXES, is_nifti
 from ..utils.json_files import read_json
 from .datalist_entries import checked_entry, read_splits
+from .tasks import task_of
 
 __all__ = [
     "balance_tasks",
@@ -19,7 +20,6 @@ __all__ = [
     "fusion_datalist",
     "harvard_pairs",
     "json_pairs",
-    "modalities_of",
     "patient_of",
     "patient_shards",
     "spread_over_tasks",
@@ -28,24 +28,6 @@ __all__ = [
 
 SPLITS = {"training": ("training", "train"), "validation": ("validation", "val", "test")}
 HOLD_OUT = 5  # without a split.json each fifth case is validation
-
-
-def modalities_of(task: str) -> tuple[Modality, Modality]:
-    """Modalities of source A (structural) and source B of a task such as ``"PET-MRI"``.
-
-    Raises:
-        InputError: When the task does not name two known modalities.
-    """
-    parts = task.split("-")
-    try:
-        other, structural = (Modality(part.upper()) for part in parts)
-    except ValueError:
-        known = ", ".join(str(m) for m in Modality)
-        raise InputError(
-            f"Task '{task}': expected OTHER-STRUCTURAL, both of {known}, such as PET-MRI. "
-            "Rename the folder or the entry."
-        ) from None
-    return structural, other
 
 
 def tasks_of(items: Iterable[dict]) -> list[str]:
@@ -93,7 +75,7 @@ def folder_pairs(folder_a: str | os.PathLike, folder_b: str | os.PathLike, task:
     Raises:
         InputError: When a folder is missing or empty, or a file has no partner.
     """
-    modalities_of(task)
+    task_of(task)
     found = []
     for folder in (Path(folder_a), Path(folder_b)):
         if not folder.is_dir():
@@ -137,8 +119,8 @@ def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequ
     splits = read_splits(root / "split.json")
     items = []
     for task in tasks or there:
-        structural, other = modalities_of(task)
-        pairs = folder_pairs(root / task / str(structural), root / task / str(other), task)
+        folder_a, folder_b = task_of(task).folders
+        pairs = folder_pairs(root / task / folder_a, root / task / folder_b, task)
         if split is not None:
             chosen = _split_names(task, [p[SourceKeys.NAME.value] for p in pairs], split, splits.get(task))
             pairs = [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
@@ -231,7 +213,7 @@ def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:
             raise InputError(f"{path}: '{key}' must be a list of entries, got {type(entries).__name__}.")
         for number, entry in enumerate(entries):
             source_a, source_b, task, name, slice_index = checked_entry(path, f"entry {number} of '{key}'", entry)
-            modalities_of(task)
+            task_of(task)
             name = name or f"{Path(source_b).name.split('.')[0]}_{number:04d}"
             items.append(_pair(path.parent / source_a, path.parent / source_b, task, name, slice_index))
     if not items:

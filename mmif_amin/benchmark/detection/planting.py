@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ...scripts.data.datalist import fusion_datalist, modalities_of, patient_of
+from ...scripts.data.datalist import fusion_datalist, patient_of
 from ...scripts.data.pictures import write_image
+from ...scripts.data.tasks import task_of
 from ...scripts.metrics.detection.lesions import KINDS, Lesion, LesionKind, place_lesions, plant
 from ...scripts.transforms.pairs import LoadSourced
 from ...scripts.utils.enums import SourceKeys
@@ -130,7 +131,7 @@ def write_planted(
         for item in tqdm(items, desc="planting", unit="pair"):
             for pair in planting.pairs_of(load_pair(loader, item)[0].numpy(), item):
                 task = pair.item[SourceKeys.TASK.value]
-                for modality, source in zip(modalities_of(task), pair.image, strict=True):
+                for modality, source in zip(task_of(task).folders, pair.image, strict=True):
                     inside = {SourceKeys.TASK.value: str(modality), SourceKeys.NAME.value: pair.item["name"]}
                     write_image(fused_file(folder / task, inside), source[None])
                 entries.append(_entry(pair, item))
