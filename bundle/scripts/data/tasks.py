@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ..utils.checks import InputError
 from ..utils.enums import FusionRule, Modality, Preference
 
-__all__ = ["PHOTOGRAPHIC_TASKS", "FusionTask", "modalities_of", "task_of"]
+__all__ = ["MEDICAL_WEIGHTS", "PHOTOGRAPHIC_TASKS", "FusionTask", "modalities_of", "task_of"]
 
+MEDICAL_WEIGHTS = "model"  # name of the weights of all medical tasks
 MEDICAL = (Modality.MRI, Modality.CT, Modality.PET, Modality.SPECT)
 
 
@@ -26,6 +27,7 @@ class FusionTask:
         weights: name of the files with its weights in ``models``, without their suffix. Defaults to ``"model"``.
         rule: how its network puts the fused image together. Defaults to ``"correction"``.
         preference: which source its loss wants at each place. Defaults to ``"brighter"``.
+        terms: names of its loss's terms. Defaults to None: all declared ones.
         anchors: weights of loss terms that differ from the declared ones. Defaults to none.
     """
 
@@ -33,9 +35,10 @@ class FusionTask:
     source_a: Modality
     source_b: Modality
     ordered: bool = True
-    weights: str = "model"
+    weights: str = MEDICAL_WEIGHTS
     rule: FusionRule = FusionRule.CORRECTION
     preference: Preference = Preference.BRIGHTER
+    terms: Sequence[str] | None = None
     anchors: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -58,7 +61,21 @@ PHOTOGRAPHIC_TASKS: Mapping[str, FusionTask] = MappingProxyType(
     {
         task.name: task
         for task in (
-            FusionTask("infrared-visible", Modality.INFRARED, Modality.VISIBLE, weights="infrared_visible"),
+            FusionTask(
+                "infrared-visible",
+                Modality.INFRARED,
+                Modality.VISIBLE,
+                weights="infrared_visible",
+                anchors={
+                    "local": 3.0,
+                    "similarity": 12.0,
+                    "transfer": 16.0,
+                    "sharpness": 2.0,
+                    "contrast": 5.0,
+                    "intensity": 6.0,
+                    "entropy": 5.0,
+                },
+            ),
             FusionTask(
                 "multi-focus",
                 Modality.PHOTOGRAPH,
@@ -67,6 +84,8 @@ PHOTOGRAPHIC_TASKS: Mapping[str, FusionTask] = MappingProxyType(
                 weights="multi_focus",
                 rule=FusionRule.BLEND,
                 preference=Preference.SHARPER,
+                terms=("structure_a", "structure_b", "edges", "similarity", "intensity"),
+                anchors={"similarity": 2.0, "intensity": 8.0},
             ),
             FusionTask(
                 "multi-exposure",
@@ -76,6 +95,16 @@ PHOTOGRAPHIC_TASKS: Mapping[str, FusionTask] = MappingProxyType(
                 weights="multi_exposure",
                 rule=FusionRule.BLEND,
                 preference=Preference.BETTER_EXPOSED,
+                anchors={
+                    "structure_a": 6.0,
+                    "structure_b": 6.0,
+                    "local": 3.0,
+                    "edges": 16.0,
+                    "similarity": 8.0,
+                    "sharpness": 1.0,
+                    "contrast": 2.0,
+                    "entropy": 4.0,
+                },
             ),
         )
     }
