@@ -15,6 +15,7 @@ __all__ = [
     "LesionShape",
     "Lightness",
     "Modality",
+    "PhotographRegistration",
     "Precision",
     "Preference",
     "RegistrationKind",
@@ -118,6 +119,14 @@ class RegistrationKind(StrEnum):
     RIGID = "rigid"
     AFFINE = "affine"
     DEFORMABLE = "deformable"
+
+
+class PhotographRegistration(StrEnum):
+    """What is done about photographs that do not lie on each other: refuse them, nothing, or align them."""
+
+    AUTO = "auto"
+    NONE = "none"
+    HOMOGRAPHY = "homography"
 
 
 class RegistrationMethod(StrEnum):
