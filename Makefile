@@ -80,6 +80,8 @@ test-federated: .venv-federated/.installed
 # After new weights or a change of the network: the exports in bundle/models, and their manifest.
 export: setup
 	$(BIN)/mmif-amin export -o bundle/models
+	for task in infrared-visible multi-focus multi-exposure; do \
+	    $(BIN)/mmif-amin export -o bundle/models --task $$task --format onnx || exit; done
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py
