@@ -80,6 +80,8 @@ test-federated: .venv-federated/.installed
 # After new weights or a change of the network: the exports in bundle/models, and their manifest.
 export: setup
 	$(BIN)/mmif-amin export -o bundle/models
+	for task in infrared-visible multi-focus multi-exposure; do \
+	    $(BIN)/mmif-amin export -o bundle/models --task $$task --format onnx || exit; done
 
 # After new weights, or a change of the images that is wanted: the values that tests/acceptance/test_golden.py guards.
 golden: setup

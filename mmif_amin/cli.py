@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Sequence
 
 from . import commands
+from .declarations import add_to_parser
 from .exit_codes import BAD_INPUT, INTERRUPTED
 from .memory import keep_freed_memory
 from .old_spellings import modern_spelling
-from .options import add_to_parser
 
 __all__ = ["main"]
 
@@ -41,7 +41,10 @@ def build_parser() -> argparse.ArgumentParser:
         sub = subparsers.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
         for argument in command.arguments:
             sub.add_argument(
-                argument.name, metavar=argument.metavar, help=argument.help, nargs="?" if argument.optional else None
+                argument.name,
+                metavar=argument.metavar,
+                help=argument.help,
+                nargs="*" if argument.many else "?" if argument.optional else None,
             )
         add_to_parser(sub, command.options)
         sub.set_defaults(declared=command, run=module.run)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from .commands import all_commands
-from .options import Command, Option
+from .declarations import Command, Option
 
 __all__ = ["command_line_page", "main"]
 
@@ -26,21 +26,25 @@ def command_line_page() -> str:
 
 
 def _section(command: Command) -> str:
-    words = " ".join(f"[{arg.metavar}]" if arg.optional else arg.metavar for arg in command.arguments)
+    words = " ".join(
+        f"[{arg.metavar} ...]" if arg.many else f"[{arg.metavar}]" if arg.optional else arg.metavar
+        for arg in command.arguments
+    )
     lines = [f"## mmif-amin {command.name} {words}".rstrip(), "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
     lines += [f"- `{argument.metavar}`: {argument.help}" for argument in command.arguments]
     lines += [""] if command.arguments else []
     if command.options:
         lines += ["| option | value | default | for | what it does |", "| --- | --- | --- | --- | --- |"]
-        lines += [_row(option) for option in command.options]
+        lines += [_row(option, command.photographs) for option in command.options]
     return "\n".join(lines) + "\n"
 
 
-def _row(option: Option) -> str:
+def _row(option: Option, photographs: bool) -> str:
     words = f"`--{option.name}`" + (f", `{option.short}`" if option.short else "")
     value = "" if option.flag else ", ".join(f"`{word}`" for word in option.choices) or option.metavar or ""
     default = "required" if option.required else option.shown_default
     what_for = {(True, True): "", (True, False): "pictures", (False, True): "volumes"}[option.pictures, option.volumes]
+    what_for = "medical" if photographs and option.medical and not what_for else what_for
     return f"| {words} | {value} | {default} | {what_for} | {option.help} |"
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from . import BUNDLE
 from .fuser import load_torch_network
-from .scripts.inferers.contract import INPUT_NAME, KEEP_NAME, OUTPUT_NAME, SHIPPED, SMALLEST_SIDE
+from .scripts.data.tasks import MEDICAL_WEIGHTS, task_of
+from .scripts.inferers.contract import EXPORT_FORMATS, INPUT_NAME, KEEP_NAME, OUTPUT_NAME, SMALLEST_SIDE, shipped
 from .scripts.inferers.onnx_session import OnnxSession
 from .scripts.inferers.runtimes import OnnxNetwork
 from .scripts.utils.checks import InputError
@@ -28,66 +29,58 @@ from .scripts.utils.enums import Keep, Runtime
 from .scripts.utils.files import check_writable, sha256_of, write_set_atomically
 from .scripts.utils.seal import seal_file
 
-__all__ = ["export_network"]
+__all__ = ["export_network", "manifest_name"]
 
 OPSET = 20  # the first with Gelu
 TOLERANCE = 1e-4  # largest difference from PyTorch
 SHAPES = ((1, 2, 256, 256), (3, 2, 97, 131), (2, 2, 16, 40))  # odd sides, the smallest side, batches
 EXAMPLE = (2, 2, 96, 112)  # traced; every size but the channels stays open
-MANIFEST = "manifest.json"
 PACKAGES = ("torch", "monai", "onnx", "onnxscript", "onnxruntime")
 
 
-def export_network(output: str | os.PathLike, weights: str | os.PathLike | None = None) -> dict[str, Any]:
+def export_network(
+    output: str | os.PathLike,
+    weights: str | os.PathLike | None = None,
+    task: str | None = None,
+    formats: Sequence[str] = EXPORT_FORMATS,
+) -> dict[str, Any]:
     """Write the network as TorchScript, ONNX and torch.export, each compared with PyTorch, and a manifest.
 
     Args:
-        output: folder; gets ``model.ts``, ``model.onnx``, ``model.pt2`` and ``manifest.json``. Files of these names are
+        output: folder; gets ``model.ts``, ``model.onnx``, ``model.pt2`` and ``manifest.json``, or, for a task of
+            photographs, ``multi_focus.ts`` and so on and ``multi_focus_manifest.json``. Files of these names are
             replaced, but none before all are made and compared, and a manifest that is there describes what is there.
-        weights: state dict of the network in ``configs/inference.json``. Defaults to None: the shipped one.
+        weights: state dict of the task's network. Defaults to None: the shipped one.
+        task: whose network. Defaults to None: that of all medical tasks.
+        formats: ``"ts"``, ``"onnx"``, ``"pt2"``. Defaults to all of them.
 
     Returns:
         The manifest: version, SHA-256 of the weights, input and output contract, versions of the packages, and for each
         file its SHA-256, size and largest difference from PyTorch.
 
     Raises:
-        InputError: When the folder cannot be written, the weights cannot be used, or a package is missing.
+        InputError: When the folder cannot be written, the weights cannot be used, there is no such task, or a package
+            is missing.
         RuntimeError: When an exported network differs from PyTorch by more than 1e-4.
     """
-    folder = Path(output)
-    check_writable(folder / MANIFEST)
+    folder, stem = Path(output), task_of(task).weights if task else MEDICAL_WEIGHTS
+    name_of_manifest = manifest_name(stem)
+    check_writable(folder / name_of_manifest)
     versions = {}
     for name in PACKAGES:
         try:
             versions[name] = importlib.import_module(name).__version__
         except ImportError as error:
             raise InputError(f"export needs {name}, which is not installed: pip install 'mmif-amin[onnx]'.") from error
-    network = load_torch_network(weights)
+    network = load_torch_network(weights, task)
     contract = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
-    exports = {
-        "model.ts": _Export(
-            lambda path: _write_script(network, path, contract),
-            lambda path: torch.jit.load(path),
-            {"format": "TorchScript", "runtime": str(Runtime.TORCHSCRIPT)},
-        ),
-        "model.onnx": _Export(
-            lambda path: _write_onnx(_traced(network, with_condition=True), path),
-            lambda path: OnnxNetwork(OnnxSession(path)),
-            {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
-        ),
-        "model.pt2": _Export(
-            lambda path: _write_program(_traced(network, with_condition=False), path),
-            lambda path: torch.export.load(path).module(),
-            {"format": "torch.export", "condition": False},
-        ),
-    }
+    exports = {f"{stem}.{suffix}": _exports(network, contract)[suffix] for suffix in formats}
     manifest = {
         "version": contract["version"],
-        "weights": _identity(Path(weights or SHIPPED[Runtime.TORCH])),
+        "weights": _identity(Path(weights or shipped(Runtime.TORCH, stem))),
         "input": {"name": INPUT_NAME, "shape": ["batch", 2, "height", "width"], "smallest_side": SMALLEST_SIDE}
         | _described(contract["network_data_format"]["inputs"][INPUT_NAME]),
-        "condition": {"name": KEEP_NAME, "shape": [1], "dtype": "float32", "value_range": [0, 1]}
-        | {str(keep): keep.condition for keep in Keep},
+        "condition": _condition() if network.conditional else None,
         "output": {"name": OUTPUT_NAME, "shape": ["batch", 1, "height", "width"]}
         | _described(contract["network_data_format"]["outputs"][OUTPUT_NAME]),
         "compared_on": [list(shape) for shape in SHAPES],
@@ -98,10 +91,44 @@ def export_network(output: str | os.PathLike, weights: str | os.PathLike | None 
     def write(temporary: Path) -> None:
         for name, export in tqdm(exports.items(), desc="exporting", unit="file"):
             manifest["files"][name] = _write_and_compare(temporary / name, export, network)
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=4) + "\n")
+        (temporary / name_of_manifest).write_text(json.dumps(manifest, indent=4) + "\n")
 
-    write_set_atomically(folder, [*exports, MANIFEST], write, MANIFEST)
+    write_set_atomically(folder, [*exports, name_of_manifest], write, name_of_manifest)
     return manifest
+
+
+def manifest_name(stem: str) -> str:
+    """Name of the manifest of the weights of this name."""
+    return "manifest.json" if stem == MEDICAL_WEIGHTS else f"{stem}_manifest.json"
+
+
+def _condition() -> dict[str, Any]:
+    described = {"name": KEEP_NAME, "shape": [1], "dtype": "float32", "value_range": [0, 1]}
+    return described | {str(keep): keep.condition for keep in Keep}
+
+
+def _exports(network: Any, contract: dict[str, Any]) -> dict[str, _Export]:
+    """What each format is written and read with."""
+    return {
+        "ts": _Export(
+            lambda path: _write_script(network, path, contract),
+            lambda path: torch.jit.load(path),
+            {"format": "TorchScript", "runtime": str(Runtime.TORCHSCRIPT)},
+            network.conditional,
+        ),
+        "onnx": _Export(
+            lambda path: _write_onnx(_traced(network, network.conditional), path, network.conditional),
+            lambda path: OnnxNetwork(OnnxSession(path)),
+            {"format": "ONNX", "opset": OPSET, "runtime": str(Runtime.ONNX)},
+            network.conditional,
+        ),
+        "pt2": _Export(
+            lambda path: _write_program(_traced(network, with_condition=False), path),
+            lambda path: torch.export.load(path).module(),
+            {"format": "torch.export"} | ({"condition": False} if network.conditional else {}),
+            False,
+        ),
+    }
 
 
 @dataclass(frozen=True)
@@ -112,11 +139,13 @@ class _Export:
         write: writes the network to a file.
         read: loads it again, as a function of images.
         facts: what the manifest says of it.
+        conditional: whether the file takes the network's condition.
     """
 
     write: Callable[[Path], object]
     read: Callable[[Path], Callable[[torch.Tensor], torch.Tensor]]
     facts: dict[str, Any]
+    conditional: bool
 
 
 def _write_and_compare(path: Path, export: _Export, network: torch.nn.Module) -> dict[str, Any]:
@@ -129,7 +158,7 @@ def _write_and_compare(path: Path, export: _Export, network: torch.nn.Module) ->
         warnings.simplefilter("ignore")  # of torch about its own deprecated parts
         export.write(path)
         seal_file(path)
-        difference = _difference(export.read(path), network, export.facts.get("condition", True))
+        difference = _difference(export.read(path), network, export.conditional)
     if not difference <= TOLERANCE:
         raise RuntimeError(f"{path.name}: differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}.")
     return {**export.facts, **_identity(path), "largest_difference": difference}
@@ -197,8 +226,8 @@ def _copy_archive(archive: io.BytesIO, path: Path, without: str | None = None, c
                 target.writestr(entry, source.read(entry), compress_type=method)
 
 
-def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
-    """ONNX whose condition has the default of the network."""
+def _write_onnx(program: torch.export.ExportedProgram, path: Path, with_condition: bool) -> None:
+    """ONNX; a condition has the default of the network."""
     import onnx_ir
 
     logger = logging.getLogger("torch.onnx")
@@ -208,16 +237,16 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
         exported = torch.onnx.export(
             program,
             opset_version=OPSET,
-            input_names=[INPUT_NAME, KEEP_NAME],
+            input_names=[INPUT_NAME, *([KEEP_NAME] if with_condition else [])],
             output_names=[OUTPUT_NAME],
             verbose=False,
         )
         graph = exported.model.graph  # type: ignore[union-attr]
         for node in graph:
             node.metadata_props.clear()  # where in the program it came from; half of the file
-        condition = graph.inputs[1]  # an input with an initial value may be left out
-        condition.const_value = onnx_ir.tensor([Keep.BOTH.condition], dtype=condition.dtype, name=KEEP_NAME)
-        graph.register_initializer(condition)
+        for condition in graph.inputs[1:]:  # an input with an initial value may be left out
+            condition.const_value = onnx_ir.tensor([Keep.BOTH.condition], dtype=condition.dtype, name=KEEP_NAME)
+            graph.register_initializer(condition)
         exported.save(path)  # type: ignore[union-attr]
     finally:
         logger.setLevel(level)

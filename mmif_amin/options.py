@@ -6,12 +6,10 @@ The parser, the refusal of options that mean nothing for an input, the overrides
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 from . import BUNDLE
+from .declarations import Option, grid, positive, whole
 from .scripts.utils.enums import (
     BodyRegion,
     ColorMap,
@@ -19,165 +17,16 @@ from .scripts.utils.enums import (
     FusionGrid,
     Keep,
     Lightness,
+    PhotographRegistration,
     Precision,
     RegistrationKind,
     RegistrationStart,
     Runtime,
 )
 
-__all__ = ["ARCHIVE_OPTIONS", "STUDY_OPTIONS", "Argument", "Command", "Option", "add_to_parser", "overrides_of"]
+__all__ = ["ARCHIVE_OPTIONS", "STUDY_OPTIONS"]
 
 SAMPLE = str(BUNDLE / "sample_data")
-
-
-def positive(word: str) -> float:
-    """Read a positive, finite number.
-
-    Raises:
-        ArgumentTypeError: When it is none.
-    """
-    value = float(word)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {word}")
-    return value
-
-
-def whole(word: str) -> int:
-    """Read a whole number from 0 up.
-
-    Raises:
-        ArgumentTypeError: When it is none.
-    """
-    if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {word}")
-    return int(word)
-
-
-def grid(word: str) -> str | float:
-    """Read a fusion grid: the name of one, or the size of its voxels in millimeters.
-
-    Raises:
-        ArgumentTypeError: When it is neither.
-    """
-    if word in list(FusionGrid):
-        return word
-    try:
-        return positive(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected reference, finest or a size in mm, got {word}") from None
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A word that a command takes by its place.
-
-    Args:
-        name: as the program calls it.
-        metavar: as the help shows it.
-        help: what it is.
-        optional: whether it may be left out. Defaults to False.
-    """
-
-    name: str
-    metavar: str
-    help: str
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of the command line.
-
-    Args:
-        name: what is typed after the two dashes.
-        help: what it does, one phrase.
-        default: its value where it is not given. Defaults to None.
-        default_text: how the help shows the default. Defaults to "": as it is, nothing for None and for flags.
-        parse: reads the word; raises ArgumentTypeError or ValueError. Defaults to ``str``.
-        choices: the words that are allowed. Defaults to (): any.
-        metavar: how the help shows the value. Defaults to None: the name.
-        short: a short spelling, such as ``-o``. Defaults to None.
-        flag: whether it takes no value and is True where it is given. Defaults to False.
-        many: whether it takes several values at once. Defaults to False.
-        repeat: whether it may be given several times. Defaults to False.
-        required: whether it must be given. Defaults to False.
-        pictures: whether it means something for pictures. Defaults to True.
-        volumes: whether it means something for volumes. Defaults to True.
-        key: the config key that it sets. Defaults to "": its name with underscores.
-    """
-
-    name: str
-    help: str
-    default: Any = None
-    default_text: str = ""
-    parse: Callable[[str], Any] = str
-    choices: tuple[str, ...] = ()
-    metavar: str | None = None
-    short: str | None = None
-    flag: bool = False
-    many: bool = False
-    repeat: bool = False
-    required: bool = False
-    pictures: bool = True
-    volumes: bool = True
-    key: str = ""
-
-    @property
-    def attribute(self) -> str:
-        """Name of its value among the parsed arguments."""
-        return self.name.replace("-", "_")
-
-    @property
-    def shown_default(self) -> str:
-        """The default as the help and the documentation show it; empty where there is nothing to show."""
-        if self.default_text or self.flag or self.required or self.default is None:
-            return self.default_text
-        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command of ``mmif-amin``.
-
-    Args:
-        name: what is typed.
-        help: what it does, one phrase.
-        arguments: words that it takes by their place. Defaults to none.
-        options: its options. Defaults to none.
-        takes_config_keys: whether any further ``--key value`` overrides the config. Defaults to False.
-    """
-
-    name: str
-    help: str
-    arguments: tuple[Argument, ...] = ()
-    options: tuple[Option, ...] = ()
-    takes_config_keys: bool = False
-
-
-def add_to_parser(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
-    """Add options to a parser; those that are not given leave no attribute behind."""
-    for option in options:
-        words = [f"--{option.name}", *([option.short] if option.short else [])]
-        text = option.help + (f" [{option.shown_default}]" if option.shown_default else "")
-        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text, "required": option.required}
-        if option.flag:
-            settings["action"] = "store_true"
-        else:
-            settings.update(
-                type=option.parse, metavar=option.metavar, choices=[str(word) for word in option.choices] or None
-            )
-            settings.update({"nargs": "+"} if option.many else {}, **({"action": "append"} if option.repeat else {}))
-        parser.add_argument(*words, **settings)
-
-
-def overrides_of(values: Any, options: Iterable[Option]) -> dict[str, Any]:
-    """Config keys to values, for the options that set one.
-
-    Args:
-        values: the parsed arguments.
-        options: which options.
-    """
-    return {option.key or option.attribute: getattr(values, option.attribute) for option in options}
 
 
 OUTPUT = Option("output", "where the result goes", short="-o", metavar="OUT", required=True)
@@ -186,7 +35,7 @@ DEVICE = Option("device", "auto, cpu, cuda or cuda:N; auto takes CUDA where ther
 SEED = Option("seed", "seed of all random numbers", 0, parse=whole)
 TASK = Option(
     "task",
-    "modalities of B and A, such as PET-MRI",
+    "modalities of B and A, such as PET-MRI; or infrared-visible, multi-focus, multi-exposure",
     metavar="TASK",
     default_text="what DICOM and HU say; pictures: CT-MRI",
 )
@@ -215,15 +64,37 @@ REGISTER = Option(
     choices=("auto", "none", *RegistrationKind),
     pictures=False,
 )
+REGISTER_ANY = replace(
+    REGISTER,
+    help="auto: rigid if not yet aligned; photographs: auto refuses what is not aligned, homography aligns it",
+    choices=(*REGISTER.choices, PhotographRegistration.HOMOGRAPHY),
+)
 COLORMAP = Option(
-    "colormap", "of PET, SPECT; pictures keep theirs unless one is named", str(ColorMap.EMBER), choices=tuple(ColorMap)
+    "colormap",
+    "of PET, SPECT; pictures keep theirs unless one is named",
+    str(ColorMap.EMBER),
+    choices=tuple(ColorMap),
+    medical=True,
 )
 NETWORK_OPTIONS = (
     DEVICE,
     Option("runtime", "what runs the network, see export", str(Runtime.AUTO), choices=tuple(Runtime)),
     Option("precision", "bfloat16 is faster where it is built in", str(Precision.FLOAT32), choices=tuple(Precision)),
-    Option("refine", "N steps of the loss on this very pair, in torch: slower and better", 0, parse=whole, metavar="N"),
-    Option("keep", "above all: both sources' structure, or lesions of either", str(Keep.BOTH), choices=tuple(Keep)),
+    Option(
+        "refine",
+        "N steps of the loss on this very pair, in torch: slower and better",
+        0,
+        parse=whole,
+        metavar="N",
+        medical=True,
+    ),
+    Option(
+        "keep",
+        "above all: both sources' structure, or lesions of either",
+        str(Keep.BOTH),
+        choices=tuple(Keep),
+        medical=True,
+    ),
 )
 VOLUME_OPTIONS = (
     REGISTER,
@@ -272,7 +143,13 @@ VOLUME_OPTIONS = (
         pictures=False,
     ),
     COLORMAP,
-    Option("lightness", "image whose lightness is under the colors", str(Lightness.AUTO), choices=tuple(Lightness)),
+    Option(
+        "lightness",
+        "image whose lightness is under the colors",
+        str(Lightness.AUTO),
+        choices=tuple(Lightness),
+        medical=True,
+    ),
     Option("axes", "cut across one axis or all three", "best", choices=("best", "all"), pictures=False),
     Option(
         "same-patient",
@@ -283,7 +160,9 @@ VOLUME_OPTIONS = (
     ),
     Option("dicom", "also write DICOM series; A must be DICOM", False, flag=True, pictures=False),
 )
-LOSS_MAP = Option("loss-map", "also map what of each source the fused image does not hold", False, flag=True)
+LOSS_MAP = Option(
+    "loss-map", "also map what of each source the fused image does not hold", False, flag=True, medical=True
+)
 CARRY = Option(
     "carry",
     "RTSTRUCT or DICOM SEG of a source, to be carried to the fusion grid; may be repeated",
@@ -296,6 +175,7 @@ SCALE_BAR = Option(
     "draw the scale of the colors: beside a color picture; for volumes, in preview.png",
     False,
     flag=True,
+    medical=True,
 )
 DEIDENTIFY = Option("deidentify", "with --dicom: by the basic profile of PS3.15", False, flag=True, pictures=False)
 GRAY = Option("gray", "luminance only, also where B is a color image", False, flag=True, volumes=False)

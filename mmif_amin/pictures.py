@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from .fuser import Fuser
-from .scripts.data.datalist import modalities_of
 from .scripts.data.pictures import Source, read_source, write_image
+from .scripts.data.tasks import task_of
 from .scripts.utils.checks import InputError
 from .scripts.utils.color import color_fused, colorize, scale_colors
 from .scripts.utils.enums import ColorMap, Lightness
@@ -125,8 +125,8 @@ def fuse_picture(
         InputError: When a picture cannot be read or written, the two differ in size or are too small, or a bar is asked
             for and the fused picture has no colors.
     """
-    structural, other = modalities_of(job.task)
-    a, b = read_source(job.source_a, structural), read_source(job.source_b, other)
+    task = task_of(job.task)
+    a, b = read_source(job.source_a, task.source_a), read_source(job.source_b, task.source_b)
     if a.gray.shape != b.gray.shape:
         raise InputError(
             f"{job.source_a} and {job.source_b}: expected the same size, got {a.gray.shape[1:]} and "

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..dicom_objects.deidentify import deidentifies
-from ..scripts.data.datalist import modalities_of
 from ..scripts.data.study import Study
+from ..scripts.data.tasks import modalities_of
 from ..scripts.dicom.header import DICOM_MODALITIES
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import Modality

@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no spatial attention": {"network_def#spatial_attention": False},
     "no Transformer": {"network_def#transformer": False},
     "fixed loss": {"adaptive": False},
-    "no lesions": {"lesion_share": 0.0},
+    "no lesions": {"lesson_share": 0.0},
     "AdamW for Muon": {"optimizer#_target_": "torch.optim.AdamW", "learning_rate": 0.001},
     "loss taught by reconstruction": {"config_file": "train_two_level.json", "teacher#warmup": 100},
 }

@@ -69,6 +69,7 @@ def evaluate_fused(
     output_dir: str | os.PathLike,
     split: str | None = "validation",
     tasks: Sequence[str] | None = None,
+    split_file: str | os.PathLike | None = None,
 ) -> dict[str, float]:
     """Compute all metrics of a folder of fused images; writes ``metrics.csv`` and ``metrics.md``.
 
@@ -78,6 +79,7 @@ def evaluate_fused(
         output_dir: folder of the result.
         split: which pairs. Defaults to ``"validation"``.
         tasks: which tasks. Defaults to None: all.
+        split_file: see :func:`fusion_datalist`. Defaults to None.
 
     Returns:
         The means by task and over all.
@@ -85,7 +87,7 @@ def evaluate_fused(
     Raises:
         InputError: When a fused image is missing or not of its sources' size.
     """
-    items = fusion_datalist(dataset_dir, split, tasks)
+    items = fusion_datalist(dataset_dir, split, tasks, split_file=split_file)
     folder = Path(fused_dir)
     if not folder.is_dir():
         raise InputError(

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from ..fuser import load
+from ..scripts.classical.photographs import ALL_RULES, rules_of
 from ..scripts.classical.probes import PROBES
-from ..scripts.classical.rules import AVERAGE, FUSION_RULES
+from ..scripts.classical.rules import AVERAGE
+from ..scripts.data.tasks import PHOTOGRAPHIC_TASKS
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import Keep
 from .folders import read_fused
@@ -25,43 +27,48 @@ Method = Callable[[torch.Tensor, Sequence[dict]], torch.Tensor]
 
 
 def benchmark_methods(
-    folders: Mapping[str, Path], weights: str | os.PathLike | None, classical: bool
+    folders: Mapping[str, Path], weights: str | os.PathLike | None, classical: bool, task: str
 ) -> dict[str, Method]:
     """Name each method and make it callable, this network first and the probes last.
 
     Args:
         folders: name to folder of fused images.
-        weights: of this network. None: the shipped ones.
-        classical: take all classical rules; else the average alone.
+        weights: of this network. None: the shipped ones of the task.
+        classical: take all classical rules of the task; else the average alone.
+        task: what is fused.
 
     Raises:
         InputError: When a name of ``folders`` is one of the benchmark's own.
     """
-    taken = {OURS, KEEPS_LESIONS, *FUSION_RULES, *PROBES} & set(folders)
+    taken = {OURS, KEEPS_LESIONS, *ALL_RULES, *PROBES} & set(folders)
     if taken:
         raise InputError(f"--method {sorted(taken)[0]}=...: this name is the benchmark's own. Choose another one.")
-    rules = {**(FUSION_RULES if classical else {AVERAGE: FUSION_RULES[AVERAGE]}), **PROBES}
-    methods: dict[str, Method] = {OURS: _network(weights)}
+    rules = {**(rules_of(task) if classical else {AVERAGE: ALL_RULES[AVERAGE]}), **PROBES}
+    methods: dict[str, Method] = {OURS: _network(weights, task)}
     methods.update({name: _from_folder(folder) for name, folder in folders.items()})
     methods.update({name: _from_rule(rule) for name, rule in rules.items()})
     return methods
 
 
-def with_lesions_kept(methods: Mapping[str, Method], weights: str | os.PathLike | None) -> dict[str, Method]:
+def with_lesions_kept(methods: Mapping[str, Method], weights: str | os.PathLike | None, task: str) -> dict[str, Method]:
     """Add this network with the wish to keep lesions, after the same network without it.
 
-    It is looked at where lesions are sought, and takes no second place in the ranks of the other metrics.
+    It is looked at where lesions are sought, and takes no second place in the ranks of the other metrics. The networks
+    for photographs know no such wish.
 
     Args:
         methods: of :func:`benchmark_methods`.
-        weights: of this network. None: the shipped ones.
+        weights: of this network. None: the shipped ones of the task.
+        task: what is fused.
     """
-    ours = {OURS: methods[OURS], KEEPS_LESIONS: _network(weights, Keep.LESIONS)}
+    if task in PHOTOGRAPHIC_TASKS:
+        return dict(methods)
+    ours = {OURS: methods[OURS], KEEPS_LESIONS: _network(weights, task, Keep.LESIONS)}
     return {**ours, **{name: method for name, method in methods.items() if name != OURS}}
 
 
-def _network(weights: str | os.PathLike | None, keep: Keep = Keep.BOTH) -> Method:
-    fuser = load(weights, keep=keep)
+def _network(weights: str | os.PathLike | None, task: str, keep: Keep = Keep.BOTH) -> Method:
+    fuser = load(weights, keep=keep, task=task if task in PHOTOGRAPHIC_TASKS else None)
     return lambda images, items: torch.from_numpy(fuser.fuse_stack(*images.numpy().swapaxes(0, 1)))[:, None]
 
 

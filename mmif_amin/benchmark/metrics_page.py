@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 
 from ..scripts.metrics.base import MetricDeclaration
-from ..scripts.metrics.suite import METRICS, METRICS_MIN_SIZE, score
+from ..scripts.metrics.suite import METRICS, METRICS_MIN_SIZE, TASK_METRICS, score
 from ..scripts.utils.tables import markdown_table
 
 __all__ = ["metrics_page"]
 
+OF_TASKS = ", ".join(f"{metric.name} of {' and '.join(metric.tasks)}" for metric in TASK_METRICS)
 HEAD = f"""# The metrics
 
 This page is made from the metrics' declarations by `make docs`; do not edit it.
 
 {len(METRICS)} metrics are computed for each image in the conventions of the field's usual evaluator, that of CDDFuse,
 so that tables compare: fused image F and sources A and B on gray levels 0..255, rounded; of PET and SPECT in color the
-luminance. Volumes are measured slice by slice. The docstrings hold the formulas and say where the evaluator is odd. All
-metrics together need images of at least {METRICS_MIN_SIZE} pixels a side.
+luminance. Volumes are measured slice by slice. Some tasks have more: {OF_TASKS}.
+The docstrings hold the formulas and say where the evaluator is odd. All metrics together need images of at least
+{METRICS_MIN_SIZE} pixels a side.
 
-Ranked: the benchmark's mean rank is over these metrics, as in the field's papers. Tested: the benchmark tests the
-differences of the metric for significance.
+Ranked: the tasks in which the benchmark's mean rank is over these metrics, as in the field's papers. Tested: the
+benchmark tests the differences of the metric for significance, where it ranks by it; those that are ranked nowhere in
+all tasks.
 
 """
 ADD = """
@@ -45,15 +48,15 @@ def metrics_page() -> str:
             str(metric.better),
             _range(metric),
             str(metric.min_size),
-            "yes" if metric.ranked else "",
+            ", ".join(metric.ranked),
             "yes" if metric.tested else "",
             metric.summary,
         ]
-        for metric in METRICS
+        for metric in (*METRICS, *TASK_METRICS)
     ]
     header = ["metric", "better", "range", "smallest side", "ranked", "tested", "what it measures"]
     scored = ", ".join(metric.name for metric in METRICS if metric.scored is not None)
-    references = "".join(f"- {metric.name}: {metric.reference}\n" for metric in METRICS)
+    references = "".join(f"- {metric.name}: {metric.reference}\n" for metric in (*METRICS, *TASK_METRICS))
     return (
         f"{HEAD}{markdown_table(header, rows, left=len(header))}\n"
         f"## Score\n\n{(score.__doc__ or '').splitlines()[0]}\nThe qualities are {scored}, each brought to 0..1; the "

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..scripts.classical.probes import CLIPPED_SUM, COPIES, PROBES
 from ..scripts.classical.rules import AVERAGE
-from ..scripts.data.datalist import case_of
-from ..scripts.metrics.suite import METRIC_NAMES
+from ..scripts.data.splits import case_of
+from ..scripts.data.tasks import PHOTOGRAPHIC_TASKS
+from ..scripts.metrics.base import MEDICAL
+from .columns import names_of
 from .detection.result import TaskDetection
 from .methods import OURS
 from .statistics import agreement, bootstrap_interval, mean_ranks, paired_tests, probe_warnings
@@ -25,7 +27,7 @@ class TaskResult:
 
     Args:
         names: name of each image.
-        values: method to (N, K) array, K as ``METRIC_NAMES``.
+        values: method to (N, K) array, K as :func:`~.columns.names_of` the task.
         means: method to metric to mean.
         intervals: method to metric to the ends of its 95 % interval.
         ranks: method to mean rank.
@@ -104,33 +106,37 @@ def summarize(
     rows: Mapping[str, Sequence[Sequence[float]]],
     white: Mapping[str, Sequence[float]],
     detection: TaskDetection | None = None,
+    task: str = MEDICAL,
 ) -> TaskResult:
     """Compute means, intervals, ranks, tests, warnings and the agreement with the detectability of one task.
 
     Args:
         names: name of each image.
-        rows: method to one row of metrics an image, in the order of ``METRIC_NAMES``. The average, the copies and the
-            clipped sum must be among the methods: the warnings compare with them.
+        rows: method to one row of metrics an image, in the order of :func:`~.columns.names_of` the task. The
+            average, the copies and the clipped sum must be among the methods: the warnings compare with them.
         white: method to the fraction of pixels of each image that it made white although no source is.
         detection: how well lesions are found. Defaults to None: none were planted.
+        task: their task. Defaults to any medical one.
     """
+    columns = names_of(task)
+    choosing = task in PHOTOGRAPHIC_TASKS and not PHOTOGRAPHIC_TASKS[task].ordered
     arrays = {method: np.array(table) for method, table in rows.items()}
     result = TaskResult(list(names), arrays, detection=detection)
-    cases = [case_of(name) for name in names]
+    cases = [case_of(name, task) for name in names]
     for method, values in result.values.items():
-        result.means[method] = dict(zip(METRIC_NAMES, values.mean(axis=0).tolist(), strict=True))
+        result.means[method] = dict(zip(columns, values.mean(axis=0).tolist(), strict=True))
         low, high = bootstrap_interval(values, cases)
-        result.intervals[method] = dict(zip(METRIC_NAMES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
-    result.ranks = mean_ranks(result.means, [method for method in rows if method in PROBES])
-    result.tests = paired_tests(result.values, OURS)
+        result.intervals[method] = dict(zip(columns, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    result.ranks = mean_ranks(result.means, [method for method in rows if method in PROBES], task)
+    result.tests = paired_tests(result.values, OURS, task)
     if detection is not None:
         yardstick = {name: kept for name, kept in detection.smaller().items() if name not in PROBES}
-        result.agreement = agreement(result.means, yardstick)
+        result.agreement = agreement(result.means, yardstick, task)
     copies = [result.means[method] for method in COPIES]
     clipped = {method: float(np.mean(fractions)) for method, fractions in white.items()}
     for method in rows:
         found = probe_warnings(
-            result.means[method], result.means[AVERAGE], copies, clipped[method], clipped[CLIPPED_SUM]
+            result.means[method], result.means[AVERAGE], copies, clipped[method], clipped[CLIPPED_SUM], choosing
         )
         if found:
             result.warnings[method] = found

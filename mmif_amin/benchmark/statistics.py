@@ -8,8 +8,8 @@ import numpy as np
 from monai.utils import optional_import
 
 from ..scripts.metrics import background, vif_local, vif_min
-from ..scripts.metrics.suite import METRIC_NAMES
-from .columns import DEFECTS, RANKED, TESTED
+from ..scripts.metrics.base import MEDICAL
+from .columns import DEFECTS, names_of, ranked, tested
 
 scipy_stats, _ = optional_import("scipy.stats", descriptor="{}: install it with `pip install scipy`.")
 
@@ -71,19 +71,22 @@ def bootstrap_interval(
     return low, high
 
 
-def mean_ranks(means: Mapping[str, Mapping[str, float]], probes: Sequence[str] = ()) -> dict[str, float]:
-    """Mean rank of each method over :data:`RANKED`; 1 is best, equal values share a rank.
+def mean_ranks(
+    means: Mapping[str, Mapping[str, float]], probes: Sequence[str] = (), task: str = MEDICAL
+) -> dict[str, float]:
+    """Mean rank of each method over the metrics of :func:`~.columns.ranked`; 1 is best, equal values share a rank.
 
     Args:
         means: method to metric to mean.
         probes: methods that do not take part: each gets the mean rank that it would have alone among the others.
             Defaults to none.
+        task: whose metrics rank. Defaults to any medical one.
     """
     others = [name for name in means if name not in probes]
 
     def ranks(names: Sequence[str]) -> dict[str, float]:
-        table = np.array([[means[name][metric] for metric in RANKED] for name in names])
-        signs = [1 if metric in DEFECTS else -1 for metric in RANKED]
+        table = np.array([[means[name][metric] for metric in ranked(task)] for name in names])
+        signs = [1 if metric in DEFECTS else -1 for metric in ranked(task)]
         return dict(zip(names, scipy_stats.rankdata(table * signs, axis=0).mean(axis=1).tolist(), strict=True))
 
     return {**ranks(others), **{probe: ranks([*others, probe])[probe] for probe in probes if probe in means}}
@@ -105,25 +108,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def paired_tests(values: Mapping[str, np.ndarray], reference: str) -> dict[str, dict[str, dict[str, float]]]:
+def paired_tests(
+    values: Mapping[str, np.ndarray], reference: str, task: str = MEDICAL
+) -> dict[str, dict[str, dict[str, float]]]:
     """Wilcoxon signed-rank tests of one method against each other one, Holm-adjusted over all of them.
 
     Args:
-        values: method to (N, K) array, the same N images in the same order, K as ``METRIC_NAMES``.
+        values: method to (N, K) array, the same N images in the same order, K as
+            :func:`~.columns.names_of` the task.
         reference: the method that is compared.
+        task: whose metrics are tested. Defaults to any medical one.
 
     Returns:
-        Method to metric of :data:`TESTED` to ``difference`` (mean of reference minus method) and ``p``.
+        Method to metric of :func:`~.columns.tested` to ``difference`` (mean of reference minus method) and ``p``.
 
     Reference: Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
     """
-    columns = [METRIC_NAMES.index(metric) for metric in TESTED]
+    columns = [names_of(task).index(metric) for metric in tested(task)]
     keys, differences, p_values = [], [], []
     for name in values:
         if name == reference:
             continue
         gap = values[reference][:, columns] - values[name][:, columns]
-        for metric, column in zip(TESTED, gap.T, strict=True):
+        for metric, column in zip(tested(task), gap.T, strict=True):
             keys.append((name, metric))
             differences.append(float(column.mean()))
             p_values.append(float(scipy_stats.wilcoxon(column).pvalue) if np.any(column) else 1.0)
@@ -134,13 +141,14 @@ def paired_tests(values: Mapping[str, np.ndarray], reference: str) -> dict[str, 
 
 
 def agreement(
-    means: Mapping[str, Mapping[str, float]], yardstick: Mapping[str, float]
+    means: Mapping[str, Mapping[str, float]], yardstick: Mapping[str, float], task: str = MEDICAL
 ) -> dict[str, dict[str, float | int]]:
     """Say how far each metric puts methods in the same order as a yardstick does.
 
     Args:
         means: method to metric to mean.
         yardstick: method to its figure, the larger the better; of some or all of the methods.
+        task: whose metrics are compared. Defaults to any medical one.
 
     Returns:
         Metric to ``tau`` (Kendall's tau-b: 1 same order, -1 reversed; of a defect the smaller value is the better
@@ -151,7 +159,7 @@ def agreement(
     """
     names = [name for name in yardstick if name in means]
     result: dict[str, dict[str, float | int]] = {}
-    for metric in METRIC_NAMES if len(names) >= 3 else ():
+    for metric in names_of(task) if len(names) >= 3 else ():
         sign = -1 if metric in DEFECTS else 1
         found = scipy_stats.kendalltau([yardstick[n] for n in names], [sign * means[n][metric] for n in names])
         if not np.isnan(found.statistic):
@@ -165,6 +173,7 @@ def probe_warnings(
     copies: Sequence[Mapping[str, float]],
     white: float,
     white_of_sum: float,
+    choosing: bool = False,
 ) -> list[str]:
     """Say in which way a method behaves like one of the degenerate probes, each with its figures.
 
@@ -174,6 +183,8 @@ def probe_warnings(
         copies: means of the copies of each source.
         white: fraction of pixels that the method made white although no source is.
         white_of_sum: the same of the clipped sum.
+        choosing: the task is to choose the better one of two photographs at each place, so that is no trick. Defaults
+            to False.
     """
     warnings = []
     if means[BACKGROUND] > 0.01:
@@ -192,7 +203,7 @@ def probe_warnings(
             f"keeps one source only: {VIF_MIN} {means[VIF_MIN]:.3f}, a copy has {copy:.3f}, the average "
             f"{average[VIF_MIN]:.3f}; this lifts VIF and MI"
         )
-    if means[VIF_LOCAL] < 0.65 * average[VIF_LOCAL]:
+    if not choosing and means[VIF_LOCAL] < 0.65 * average[VIF_LOCAL]:
         warnings.append(
             f"cuts and pastes: {VIF_LOCAL} {means[VIF_LOCAL]:.3f}, the average has {average[VIF_LOCAL]:.3f}; "
             "where both sources have structure it shows one"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..options import SAMPLE, Option, whole
+from ..declarations import Option, whole
+from ..options import SAMPLE
 from ..scripts.utils.checks import InputError
 
 if TYPE_CHECKING:
     from ..benchmark.detection.planting import Planting
 
-__all__ = ["LESIONS", "METHOD", "NO_CLASSICAL", "SPLIT", "data_of", "methods_of", "planting_of"]
+__all__ = ["LESIONS", "METHOD", "NO_CLASSICAL", "SPLIT", "SPLIT_FILE", "data_of", "methods_of", "planting_of"]
 
 METHOD = Option("method", "another method's images: TASK/NAME.png", metavar="NAME=DIR", repeat=True)
 SPLIT = Option("split", "which pairs", "validation", choices=("training", "validation", "all"))
+SPLIT_FILE = Option("split-file", "the split of --dataset-dir: JSON of task to split to names", default_text="its own")
 NO_CLASSICAL = Option("no-classical", "leave the classical rules out, but the average", False, flag=True)
 LESIONS = (
     Option(
@@ -35,6 +37,7 @@ def data_of(args: argparse.Namespace) -> dict:
         "dataset_dir": data[0] if len(data) == 1 else data,
         "split": None if args.split == "all" else args.split,
         "tasks": args.task or None,
+        "split_file": args.split_file,
     }
 
 

@@ -7,8 +7,8 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from ..declarations import Option
 from ..device import choose_device
-from ..options import Option
 from ..scripts.utils.checks import InputError
 
 __all__ = ["config_overrides"]

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..declarations import overrides_of
 from ..exit_codes import SOME_FAILED
 from ..memory import quick_imports
-from ..options import LOSS_MAP, NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS, overrides_of
+from ..options import LOSS_MAP, NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS
 from ..scripts.utils.checks import InputError
 
 if TYPE_CHECKING:

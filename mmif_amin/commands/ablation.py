@@ -6,7 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import DATASET_DIR, OUTPUT, SAMPLE, SEED, Command, Option, whole
+from ..declarations import Command, Option, whole
+from ..options import DATASET_DIR, OUTPUT, SAMPLE, SEED
 
 __all__ = ["COMMAND", "run"]
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..options import OUTPUT, STUDY_OPTIONS, Argument, Command, Option, whole
+from ..declarations import Argument, Command, Option, whole
+from ..options import OUTPUT, STUDY_OPTIONS
 from ..scripts.utils.checks import InputError
 from ._studies import fuse_many_studies, told
 

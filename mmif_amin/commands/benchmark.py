@@ -6,8 +6,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import DATASET_DIR, OUTPUT, TASKS, TRACKING_URI, WEIGHTS, Command, Option, whole
-from ._comparison import METHOD, NO_CLASSICAL, SPLIT, data_of, methods_of
+from ..declarations import Command, Option, whole
+from ..options import DATASET_DIR, OUTPUT, TASKS, TRACKING_URI, WEIGHTS
+from ._comparison import METHOD, NO_CLASSICAL, SPLIT, SPLIT_FILE, data_of, methods_of
 
 __all__ = ["COMMAND", "run"]
 
@@ -19,6 +20,7 @@ COMMAND = Command(
         DATASET_DIR,
         METHOD,
         SPLIT,
+        SPLIT_FILE,
         TASKS,
         NO_CLASSICAL,
         Option(
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.output)
     kinds = {"none": (), "standard": (STANDARD,), "all": KINDS}[args.lesions]
-    benchmark(
+    result = benchmark(
         output_dir=folder,
         methods=methods_of(args.method),
         weights=args.weights,
@@ -52,13 +54,14 @@ def run(args: argparse.Namespace) -> int:
         tracking_uri=args.tracking_uri,
         **data_of(args),
     )
+    lesions = any(found.detection is not None for found in result.tasks.values())
     print((folder / "benchmark.md").read_text(encoding="utf-8"))
     for what, name in (
         ("report to look at", "benchmark.html"),
         ("tables", "benchmark.md"),
         ("everything, with intervals and tests", "benchmark.json"),
         ("one row an image and method", "metrics.csv"),
-        *([("one row a method and kind of lesion", "detectability.csv")] if kinds else []),
+        *([("one row a method and kind of lesion", "detectability.csv")] if lesions else []),
         ("fused images", "fused"),
     ):
         print(f"{what}: {folder / name}")

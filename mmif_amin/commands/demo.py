@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import BUNDLE
-from ..options import OUTPUT, SAMPLE, Command, Option, whole
+from ..declarations import Command, Option, whole
+from ..options import OUTPUT, SAMPLE
 
 __all__ = ["COMMAND", "run"]
 

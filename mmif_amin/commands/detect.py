@@ -6,9 +6,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import COLORMAP, DATASET_DIR, OUTPUT, SEED, TASKS, TRACKING_URI, WEIGHTS, Command
+from ..declarations import Command
+from ..options import COLORMAP, DATASET_DIR, OUTPUT, SEED, TASKS, TRACKING_URI, WEIGHTS
 from ..scripts.utils.enums import ColorMap
-from ._comparison import LESIONS, METHOD, NO_CLASSICAL, SPLIT, data_of, methods_of, planting_of
+from ._comparison import LESIONS, METHOD, NO_CLASSICAL, SPLIT, SPLIT_FILE, data_of, methods_of, planting_of
 
 __all__ = ["COMMAND", "run"]
 
@@ -20,6 +21,7 @@ COMMAND = Command(
         DATASET_DIR,
         replace(METHOD, help="another method's images of the pairs that `plant` wrote: TASK/NAME.png"),
         SPLIT,
+        SPLIT_FILE,
         TASKS,
         NO_CLASSICAL,
         *LESIONS,

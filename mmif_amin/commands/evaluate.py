@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import BUNDLE
-from ..options import CONFIG_FILE, DATASET_DIR, DEVICE, OUTPUT, SAMPLE, TASKS, TRACKING_URI, WEIGHTS, Command, Option
+from ..declarations import Command, Option
+from ..options import CONFIG_FILE, DATASET_DIR, DEVICE, OUTPUT, SAMPLE, TASKS, TRACKING_URI, WEIGHTS
 from ..output_links import check_links
 from ..scripts.utils.checks import InputError
+from ._comparison import SPLIT_FILE
 from ._config_keys import config_overrides
 
 __all__ = ["COMMAND", "run"]
 
 OUTPUT_DIR = replace(OUTPUT, required=False, default="runs/evaluate", key="output_dir")
 SPLIT = Option("split", "which pairs", "validation", choices=("training", "validation"))
-DATA_KEYS = (OUTPUT_DIR, DATASET_DIR, TASKS, SPLIT)
+DATA_KEYS = (OUTPUT_DIR, DATASET_DIR, TASKS, SPLIT, SPLIT_FILE)
 KEYS = (*DATA_KEYS, WEIGHTS, DEVICE, replace(TRACKING_URI, default_text="mlruns.db in OUT"))
 COMMAND = Command(
     "evaluate",

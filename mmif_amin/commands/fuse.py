@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..declarations import Argument, Command
 from ..exit_codes import SOME_FAILED
 from ..memory import quick_imports
 from ..options import (
@@ -15,15 +16,14 @@ from ..options import (
     GRAY,
     OUTPUT,
     REGISTER,
+    REGISTER_ANY,
     SCALE_BAR,
     SERIES,
     STUDY_OPTIONS,
     TRANSFORM,
-    Argument,
-    Command,
 )
 from ..scripts.utils.checks import InputError
-from ..scripts.utils.enums import RegistrationKind
+from ..scripts.utils.enums import PhotographRegistration, RegistrationKind
 from ._studies import fuse_many_studies, headers_bar, study_overrides
 
 if TYPE_CHECKING:
@@ -39,12 +39,30 @@ COMMAND = Command(
     "fuse",
     "fuse two images, volumes or folders of images",
     (
-        Argument("source_a", "A", "structural image (MRI): picture, NIfTI, DICOM folder; a folder of them; an archive"),
         Argument(
-            "source_b", "B", "CT, PET or SPECT; or a folder with the same names; not for an archive", optional=True
+            "source_a",
+            "A",
+            "structural image (MRI): picture, NIfTI, DICOM folder; infrared photograph; a folder of them; an archive",
         ),
+        Argument(
+            "source_b",
+            "B",
+            "CT, PET or SPECT; visible photograph; a folder with the same names; not for an archive",
+            optional=True,
+        ),
+        Argument("more", "C", "further photographs of a focus stack or a bracket of exposures", many=True),
     ),
-    (OUTPUT, GRAY, *STUDY_OPTIONS, *SERIES, TRANSFORM, CARRY, SCALE_BAR, *ARCHIVE_OPTIONS),
+    (
+        OUTPUT,
+        GRAY,
+        *(REGISTER_ANY if option is REGISTER else option for option in STUDY_OPTIONS),
+        *SERIES,
+        TRANSFORM,
+        CARRY,
+        SCALE_BAR,
+        *ARCHIVE_OPTIONS,
+    ),
+    photographs=True,
 )
 _OF_ONE_STUDY = tuple(option.attribute for option in (*SERIES, TRANSFORM, CARRY, SCALE_BAR))
 DEFAULT_TASK = "CT-MRI"  # of pictures; it decides only how 16-bit pictures are scaled
@@ -54,7 +72,13 @@ def run(args: argparse.Namespace) -> int:
     """Find out what is to be fused, and fuse it."""
     from ..archive.addresses import is_address
     from ..scripts.data.study import is_volume
+    from ..scripts.data.tasks import PHOTOGRAPHIC_TASKS
 
+    if args.task in PHOTOGRAPHIC_TASKS:
+        from ._photographs import fuse_photographs_of
+
+        return fuse_photographs_of(args, PHOTOGRAPHIC_TASKS[args.task])
+    _refuse_for_photographs(args)
     if is_address(args.source_a):
         return _fuse_from_archive(args)
     for option in ARCHIVE_OPTIONS:
@@ -76,6 +100,17 @@ def run(args: argparse.Namespace) -> int:
     if source_a.is_dir() != source_b.is_dir():
         raise InputError(f"{source_a} and {source_b}: expected two files or two folders, got one of each.")
     return _fuse_folders(args) if source_a.is_dir() else _fuse_pair(args)
+
+
+def _refuse_for_photographs(args: argparse.Namespace) -> None:
+    """Refuse what only photographs have."""
+    if args.more:
+        raise InputError(
+            f"Expected two medical images, got {2 + len(args.more)}. Several photographs need --task multi-focus or "
+            "--task multi-exposure."
+        )
+    if args.register == PhotographRegistration.HOMOGRAPHY:
+        raise InputError("--register homography: is for photographs, whose --task says so. Choose another one.")
 
 
 def _fuse_study(args: argparse.Namespace) -> int:
@@ -151,10 +186,10 @@ def _fuse_from_archive(args: argparse.Namespace) -> int:
 
 def _fuse_pair(args: argparse.Namespace) -> int:
     from ..pictures import PictureJob, fuse_picture
-    from ..scripts.data.datalist import modalities_of
+    from ..scripts.data.tasks import task_of
 
     task = args.task or DEFAULT_TASK
-    modalities_of(task)
+    task_of(task)
     if Path(args.output).is_dir():
         raise InputError(f"{args.output}: expected a file name for the fused image, found a folder.")
     _refuse_given(args, "pictures", "volumes")

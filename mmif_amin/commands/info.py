@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from ..options import WEIGHTS, Command, Option
+from ..declarations import Command, Option
+from ..options import WEIGHTS
 
 __all__ = ["COMMAND", "run"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..options import Argument, Command, Option
+from ..declarations import Argument, Command, Option
 from ._studies import headers_bar
 
 __all__ = ["COMMAND", "run"]

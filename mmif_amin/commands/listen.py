@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..options import NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS, Command, Option, overrides_of, positive, whole
+from ..declarations import Command, Option, overrides_of, positive, whole
+from ..options import NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS
 
 __all__ = ["COMMAND", "run"]
 

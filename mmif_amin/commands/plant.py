@@ -6,8 +6,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import DATASET_DIR, OUTPUT, SEED, TASKS, Command
-from ._comparison import LESIONS, SPLIT, data_of, planting_of
+from ..declarations import Command
+from ..options import DATASET_DIR, OUTPUT, SEED, TASKS
+from ._comparison import LESIONS, SPLIT, SPLIT_FILE, data_of, planting_of
 
 __all__ = ["COMMAND", "run"]
 
@@ -18,6 +19,7 @@ COMMAND = Command(
         replace(OUTPUT, required=False, default="runs/planted"),
         DATASET_DIR,
         SPLIT,
+        SPLIT_FILE,
         TASKS,
         *LESIONS,
         SEED,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..options import Argument, Command, Option
+from ..declarations import Argument, Command, Option
 from ..scripts.utils.checks import InputError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import Command, Option, whole
+from ..declarations import Command, Option, whole
 from ..scripts.utils.checks import InputError
 
 __all__ = ["COMMAND", "run"]

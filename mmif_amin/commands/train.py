@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from .. import BUNDLE
-from ..options import CONFIG_FILE, DATASET_DIR, DEVICE, OUTPUT, SEED, TASKS, TRACKING_URI, Command, Option
+from ..declarations import Command, Option
+from ..options import CONFIG_FILE, DATASET_DIR, DEVICE, OUTPUT, SEED, TASKS, TRACKING_URI
+from ..scripts.data.tasks import PHOTOGRAPHIC_TASKS
+from ..scripts.utils.checks import InputError
 from ._config_keys import config_overrides
 
 __all__ = ["COMMAND", "run"]
@@ -37,6 +41,21 @@ def run(args: argparse.Namespace) -> int:
 
     check_links(args.output)
     overrides = {"output_dir": args.output, **config_overrides(args, KEYS)}
-    run_config([BUNDLE / "configs" / "train.json", *map(Path, args.config_file)], "run", overrides)
+    files = [BUNDLE / "configs" / "train.json"]
+    if set(args.task) & set(PHOTOGRAPHIC_TASKS):
+        files.append(BUNDLE / "configs" / "photographs.json")
+        overrides["task"] = _only(args.task)
+        del overrides[TASKS.key]
+    run_config([*files, *map(Path, args.config_file)], "run", overrides)
     print(f"best weights, log and pictures: {args.output}")
     return 0
+
+
+def _only(tasks: Sequence[str]) -> str:
+    """The one task of photographs; several are refused."""
+    if len(tasks) > 1:
+        raise InputError(
+            f"--task: expected one task of photographs, whose weights are its own, got {' and '.join(tasks)}. Train "
+            "one after the other."
+        )
+    return tasks[0]

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import TRACKING_URI, Argument, Command
+from ..declarations import Argument, Command
+from ..options import TRACKING_URI
 from ..scripts.utils.checks import InputError
 
 __all__ = ["COMMAND", "run"]

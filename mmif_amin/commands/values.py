@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import OUTPUT, Argument, Command, Option
+from ..declarations import Argument, Command, Option
+from ..options import OUTPUT
 from ..scripts.utils.enums import ColorMap
 
 __all__ = ["COMMAND", "run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..options import Argument, Command, Option
+from ..declarations import Argument, Command, Option
 from ..scripts.utils.checks import InputError
 
 __all__ = ["COMMAND", "run"]

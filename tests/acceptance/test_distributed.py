@@ -129,7 +129,7 @@ def test_two_processes_train_together(tmp_path, shard_by):
 def test_steps_on_the_same_images_are_the_same(tmp_path):
     """Without random changes, and with all pairs in each batch: what the processes share out must add up again."""
     data = collection(tmp_path / "data", 4, 1)
-    words = ["--epochs", "3", "--teacher#warmup", "0", "--meta_interval", "1", "--lesion_share", "0"]
+    words = ["--epochs", "3", "--teacher#warmup", "0", "--meta_interval", "1", "--lesson_share", "0"]
     for number in (1, 2, 7, 8, 9):  # gamma of both sources, flips, rotation
         words += [f"--train#preprocessing#transforms#{number}#prob", "0"]
     tables = {}
@@ -168,7 +168,8 @@ def kill_one(process: subprocess.Popen, output: Path) -> list[psutil.Process]:
 @pytest.mark.slow
 def test_after_kill_9_of_one_process_all_end_and_the_training_resumes(tmp_path):
     data, straight = collection(tmp_path / "data", 8, 3), tmp_path / "straight"
-    assert train(2, straight, data, "--epochs", "3").returncode == 0
+    result = train(2, straight, data, "--epochs", "3")
+    assert result.returncode == 0, result.stderr[-4000:]
     results = {"straight": torch.load(straight / "last.pt", weights_only=True)}
     for name, restarts in (("killed", 0), ("restarted", 1)):
         folder = tmp_path / name
@@ -190,7 +191,8 @@ def test_after_kill_9_of_one_process_all_end_and_the_training_resumes(tmp_path):
             assert code == 0
         else:
             assert code != 0
-            assert train(2, folder, data, "--epochs", "3").returncode == 0
+            result = train(2, folder, data, "--epochs", "3")
+            assert result.returncode == 0, result.stderr[-4000:]
         results[name] = torch.load(folder / "last.pt", weights_only=True)
         assert runs_in(folder) == 1
         assert [row["name"] for row in rows_of(folder)] == ["89001", "88001", "87001"]

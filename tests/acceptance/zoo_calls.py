@@ -21,6 +21,7 @@ METADATA, INFERENCE = "configs/metadata.json", "configs/inference.json"
 WORKFLOWS = (
     ("train", ["configs/train.json"]),
     ("train", ["configs/train.json", "configs/train_two_level.json"]),
+    ("train", ["configs/train.json", "configs/photographs.json"]),
     ("train", ["configs/train.json", "configs/federated.json"]),
     ("train", ["configs/train.json", "configs/evaluate.json"]),
     ("infer", [INFERENCE]),

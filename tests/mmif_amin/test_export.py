@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from scripts.inferers.contract import SMALLEST_SIDE
@@ -48,6 +49,21 @@ def test_exports_of_other_weights_run_in_every_runtime(tmp_path, capsys):
     assert len(set(fused)) == 1
     assert main(["fuse", *sources, "-o", str(tmp_path / "shipped.png"), "--runtime", "onnx"]) == 0
     assert (tmp_path / "shipped.png").read_bytes() != fused[0]
+
+
+@pytest.mark.slow
+def test_a_task_of_photographs_is_exported_without_a_condition(tmp_path):
+    command = ["export", "-o", str(tmp_path), "--task", "multi-focus", "--format", "onnx"]
+    run = subprocess.run([sys.executable, "-m", "mmif_amin", *command], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["multi_focus.onnx", "multi_focus_manifest.json"]
+    manifest = json.loads((tmp_path / "multi_focus_manifest.json").read_text())
+    assert manifest["condition"] is None
+    assert manifest["weights"]["sha256"] == sha256_of(BUNDLE / "models" / "multi_focus.pt")
+    assert list(manifest["files"]) == ["multi_focus.onnx"]
+    a, b = make_pair((48, 64))[0].numpy()
+    exported = load(tmp_path / "multi_focus.onnx", task="multi-focus")
+    assert np.abs(exported(a, b) - load(task="multi-focus", runtime="torch")(a, b)).max() < 1e-4
 
 
 def test_bad_input_leaves_nothing(tmp_path, capsys):

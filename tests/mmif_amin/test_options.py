@@ -11,20 +11,10 @@ import pytest
 
 from mmif_amin.cli import build_parser
 from mmif_amin.commands import NAMES, all_commands, evaluate, train
+from mmif_amin.declarations import Option, add_to_parser, grid, positive, whole
 from mmif_amin.documentation import command_line_page
 from mmif_amin.old_spellings import modern_spelling
-from mmif_amin.options import (
-    LOSS_MAP,
-    NETWORK_OPTIONS,
-    STUDY_OPTIONS,
-    VOLUME_OPTIONS,
-    WEIGHTS,
-    Option,
-    add_to_parser,
-    grid,
-    positive,
-    whole,
-)
+from mmif_amin.options import LOSS_MAP, NETWORK_OPTIONS, STUDY_OPTIONS, VOLUME_OPTIONS, WEIGHTS
 from tests.conftest import BUNDLE, ROOT
 
 VOLUME_CONFIG = json.loads((BUNDLE / "configs" / "inference_volume.json").read_text())

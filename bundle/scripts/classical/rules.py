@@ -9,7 +9,17 @@ from torch.nn import functional as F
 
 from ..utils.filters import box_kernel, filter_same
 
-__all__ = ["AVERAGE", "FUSION_RULES", "average", "guided_filter", "laplacian_pyramid", "maximum", "wavelet"]
+__all__ = [
+    "AVERAGE",
+    "FUSION_RULES",
+    "average",
+    "guided_filter",
+    "halve",
+    "laplacian_pyramid",
+    "maximum",
+    "smooth_along",
+    "wavelet",
+]
 
 PYRAMID_LEVELS = 4
 WAVELET_LEVELS = 3
@@ -31,11 +41,12 @@ def _stronger(details: torch.Tensor) -> torch.Tensor:
     return torch.where(a.abs() >= b.abs(), a, b)
 
 
-def _reduce(image: torch.Tensor) -> torch.Tensor:
-    """Blur with the binomial 5x5 kernel and take every second pixel."""
+def halve(image: torch.Tensor) -> torch.Tensor:
+    """Blur with the binomial 5x5 kernel and take every second pixel, (B, C, H, W) to half the sides."""
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=image.dtype, device=image.device) / 16
     weight = torch.outer(taps, taps).expand(image.shape[1], 1, 5, 5)
-    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode="reflect"), weight, stride=2, groups=image.shape[1])
+    mode = "reflect" if min(image.shape[2:]) > 2 else "replicate"
+    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode=mode), weight, stride=2, groups=image.shape[1])
 
 
 def laplacian_pyramid(image: torch.Tensor) -> torch.Tensor:
@@ -52,7 +63,7 @@ def laplacian_pyramid(image: torch.Tensor) -> torch.Tensor:
     """
     levels = [image]
     for _ in range(PYRAMID_LEVELS):
-        levels.append(_reduce(levels[-1]))
+        levels.append(halve(levels[-1]))
     fused = average(levels[-1])
     for fine, coarse in zip(levels[-2::-1], levels[:0:-1], strict=True):
         size = [fine.shape[2], fine.shape[3]]
@@ -93,7 +104,7 @@ def wavelet(image: torch.Tensor) -> torch.Tensor:
     return fused[..., :height, :width].clamp(0.0, 1.0)
 
 
-def _guided(guide: torch.Tensor, weight: torch.Tensor, radius: int, regularization: float) -> torch.Tensor:
+def smooth_along(guide: torch.Tensor, weight: torch.Tensor, radius: int, regularization: float) -> torch.Tensor:
     """Guided filter of ``weight`` along the edges of ``guide``, He, Sun, Tang, TPAMI 2013."""
     box = box_kernel(2 * radius + 1)
     mean_g, mean_w = filter_same(guide, box), filter_same(weight, box)
@@ -123,7 +134,7 @@ def guided_filter(image: torch.Tensor) -> torch.Tensor:
     chosen = torch.cat([first, 1 - first], dim=1)
     fused = torch.zeros_like(image[:, :1])
     for layer, radius, regularization in ((base, 45, 0.3), (image - base, 7, 1e-6)):
-        weights = _guided(image, chosen, radius, regularization).clamp(0.0, 1.0)
+        weights = smooth_along(image, chosen, radius, regularization).clamp(0.0, 1.0)
         total = weights.sum(dim=1, keepdim=True)
         weights = torch.where(total > 1e-6, weights / total.clamp_min(1e-6), torch.full_like(weights, 0.5))
         fused = fused + (weights * layer).sum(dim=1, keepdim=True)

@@ -7,45 +7,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..utils.checks import InputError, is_plain
-from ..utils.enums import Modality, ShardBy, SourceKeys
+from ..utils.enums import ShardBy, SourceKeys
 from ..utils.files import IMAGE_SUFFIXES, is_nifti
 from ..utils.json_files import read_json
 from .datalist_entries import checked_entry, read_splits
+from .splits import SPLITS, case_of, split_names
+from .tasks import PHOTOGRAPHIC_TASKS, task_of
 
 __all__ = [
     "balance_tasks",
-    "case_of",
     "folder_pairs",
     "fusion_datalist",
     "harvard_pairs",
     "json_pairs",
-    "modalities_of",
     "patient_of",
     "patient_shards",
     "spread_over_tasks",
     "tasks_of",
 ]
-
-SPLITS = {"training": ("training", "train"), "validation": ("validation", "val", "test")}
-HOLD_OUT = 5  # without a split.json each fifth case is validation
-
-
-def modalities_of(task: str) -> tuple[Modality, Modality]:
-    """Modalities of source A (structural) and source B of a task such as ``"PET-MRI"``.
-
-    Raises:
-        InputError: When the task does not name two known modalities.
-    """
-    parts = task.split("-")
-    try:
-        other, structural = (Modality(part.upper()) for part in parts)
-    except ValueError:
-        known = ", ".join(str(m) for m in Modality)
-        raise InputError(
-            f"Task '{task}': expected OTHER-STRUCTURAL, both of {known}, such as PET-MRI. "
-            "Rename the folder or the entry."
-        ) from None
-    return structural, other
 
 
 def tasks_of(items: Iterable[dict]) -> list[str]:
@@ -93,7 +72,7 @@ def folder_pairs(folder_a: str | os.PathLike, folder_b: str | os.PathLike, task:
     Raises:
         InputError: When a folder is missing or empty, or a file has no partner.
     """
-    modalities_of(task)
+    task_of(task)
     found = []
     for folder in (Path(folder_a), Path(folder_b)):
         if not folder.is_dir():
@@ -113,19 +92,27 @@ def folder_pairs(folder_a: str | os.PathLike, folder_b: str | os.PathLike, task:
     return [_pair(found[0][name], found[1][name], task, name) for name in sorted(found[0])]
 
 
-def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequence[str] | None = None) -> list[dict]:
+def harvard_pairs(
+    root: str | os.PathLike,
+    split: str | None = None,
+    tasks: Sequence[str] | None = None,
+    split_file: str | os.PathLike | None = None,
+) -> list[dict]:
     """Pairs of a folder in the layout of the Harvard collection: ``<TASK>/MRI/ID.png`` and ``<TASK>/<OTHER>/ID.png``.
 
-    The split is taken from ``split.json`` (task to split to ids) where there is one. Without it each fifth case is
-    validation; the case is the id without its last three digits.
+    Photographs have the same layout with the folders of their task, such as ``infrared-visible/infrared`` and
+    ``infrared-visible/visible`` or ``multi-focus/a`` and ``multi-focus/b``. The split is taken from ``split_file`` or
+    else from ``split.json`` in the folder (task to split to ids). Without them one case of five is validation; see
+    :func:`~.splits.split_names`.
 
     Args:
         root: the folder.
         split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
-        tasks: which tasks. Defaults to None: all that are there.
+        tasks: which tasks. Defaults to None: all medical ones that are there; where there is none, all of photographs.
+        split_file: a ``split.json`` that lies elsewhere. Defaults to None: that in the folder, if there is one.
 
     Raises:
-        InputError: When there is no such task, or a file has no partner.
+        InputError: When there is no such task, a file has no partner, or the split file does not name the tasks.
     """
     root = Path(root)
     there = sorted(p.name for p in root.iterdir() if p.is_dir() and "-" in p.name) if root.is_dir() else []
@@ -134,21 +121,31 @@ def harvard_pairs(root: str | os.PathLike, split: str | None = None, tasks: Sequ
         raise InputError(
             f"{root}: expected task folders {missing or ['CT-MRI', 'PET-MRI', 'SPECT-MRI']}, found {there or 'none'}."
         )
-    splits = read_splits(root / "split.json")
+    medical = [task for task in there if task not in PHOTOGRAPHIC_TASKS]
+    splits = _splits(root / "split.json", split_file)
     items = []
-    for task in tasks or there:
-        structural, other = modalities_of(task)
-        pairs = folder_pairs(root / task / str(structural), root / task / str(other), task)
+    for task in tasks or medical or there:
+        folder_a, folder_b = task_of(task).folders
+        pairs = folder_pairs(root / task / folder_a, root / task / folder_b, task)
         if split is not None:
-            chosen = _split_names(task, [p[SourceKeys.NAME.value] for p in pairs], split, splits.get(task))
-            pairs = [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
+            pairs = _of_split(pairs, task, split, splits)
         items.extend(pairs)
     return items
 
 
-def case_of(name: str) -> str:
-    """Return the patient of an image of the Harvard collection: its name without the last three digits, the slice."""
-    return name[:-3] or name
+def _splits(path: Path, split_file: str | os.PathLike | None) -> dict[str, dict[str, list]]:
+    """Read the split that the user named, or else the one in the folder if there is one."""
+    if split_file is not None and not Path(split_file).is_file():
+        raise InputError(f"{split_file}: expected a split, a JSON file of task to split to names, found none.")
+    return read_splits(path if split_file is None else Path(split_file))
+
+
+def _of_split(pairs: list[dict], task: str, split: str, splits: dict[str, dict[str, list]]) -> list[dict]:
+    """Choose the pairs of one task that belong to a split."""
+    if splits and task in PHOTOGRAPHIC_TASKS and task not in splits:
+        raise InputError(f"The split: expected the task {task} in it, found {', '.join(sorted(splits))}. Add it.")
+    chosen = split_names(task, [p[SourceKeys.NAME.value] for p in pairs], split, splits.get(task))
+    return [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
 
 
 def patient_of(item: dict) -> str:
@@ -160,7 +157,7 @@ def patient_of(item: dict) -> str:
     """
     if item.get(SourceKeys.SLICE.value, -1) >= 0:
         return str(item[SourceKeys.SOURCE_A.value])
-    return case_of(str(item[SourceKeys.NAME.value]))
+    return case_of(str(item[SourceKeys.NAME.value]), item.get(SourceKeys.TASK.value, ""))
 
 
 def patient_shards(items: Sequence[dict], processes: int) -> list[list[dict]]:
@@ -197,17 +194,6 @@ def patient_shards(items: Sequence[dict], processes: int) -> list[list[dict]]:
     return [[items[index] for index in sorted(shard)] for shard in shards]
 
 
-def _split_names(task: str, names: list[str], split: str, listed: dict[str, list] | None) -> set[str]:
-    if listed is not None:
-        for key in SPLITS[split]:
-            if key in listed:
-                return {str(name) for name in listed[key]}
-        raise InputError(f"split.json, task {task}: expected one of {SPLITS[split]}, got {sorted(listed)}.")
-    cases = sorted({case_of(name) for name in names})
-    held_out = {case for i, case in enumerate(cases) if i % HOLD_OUT == HOLD_OUT - 1}
-    return {name for name in names if (case_of(name) in held_out) == (split == "validation")}
-
-
 def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:
     """Pairs of a MONAI datalist JSON: ``{"training": [{"source_a": ..., "source_b": ..., "task": ...}], ...}``.
 
@@ -231,7 +217,7 @@ def json_pairs(path: str | os.PathLike, split: str | None = None) -> list[dict]:
             raise InputError(f"{path}: '{key}' must be a list of entries, got {type(entries).__name__}.")
         for number, entry in enumerate(entries):
             source_a, source_b, task, name, slice_index = checked_entry(path, f"entry {number} of '{key}'", entry)
-            modalities_of(task)
+            task_of(task)
             name = name or f"{Path(source_b).name.split('.')[0]}_{number:04d}"
             items.append(_pair(path.parent / source_a, path.parent / source_b, task, name, slice_index))
     if not items:
@@ -268,16 +254,16 @@ def spread_over_tasks(items: Sequence[dict], count: int) -> list[int]:
     return chosen
 
 
-def _two_folders(folders: Sequence[str], split: str | None, tasks: Sequence[str] | None) -> list[dict]:
+def _two_folders(
+    folders: Sequence[str], split: str | None, tasks: Sequence[str] | None, split_file: str | os.PathLike | None
+) -> list[dict]:
     if len(folders) != 2 or not tasks or len(tasks) != 1:
         raise InputError(
             f"Expected two folders and one task, such as ['mri', 'pet'] and ['PET-MRI'], got {folders} and {tasks}."
         )
     pairs = folder_pairs(folders[0], folders[1], tasks[0])
-    if split is None:
-        return pairs
-    chosen = _split_names(tasks[0], [p[SourceKeys.NAME.value] for p in pairs], split, None)
-    return [p for p in pairs if p[SourceKeys.NAME.value] in chosen]
+    splits = {} if split_file is None else _splits(Path(), split_file)
+    return pairs if split is None else _of_split(pairs, tasks[0], split, splits)
 
 
 def fusion_datalist(
@@ -288,6 +274,7 @@ def fusion_datalist(
     shard_by: ShardBy | str = ShardBy.IMAGE,
     rank: int = 0,
     processes: int = 1,
+    split_file: str | os.PathLike | None = None,
 ) -> list[dict]:
     """Pairs of a data set: a datalist JSON, a folder with one, a folder in the Harvard layout, or two folders.
 
@@ -295,13 +282,15 @@ def fusion_datalist(
         dataset_dir: the file or folder; or two folders of same-named files, the structural one first, whose task is the
             one in ``tasks``, and of which each fifth case is validation.
         split: ``"training"``, ``"validation"`` or None for all. Defaults to None.
-        tasks: which tasks. Defaults to None: all.
+        tasks: which tasks. Defaults to None: all; of a folder that also has tasks of photographs, the medical ones.
         balance: repeat the pairs of smaller tasks, for training. Defaults to False.
         shard_by: ``"patient"`` keeps only the patients of this process, see :func:`patient_shards`, and repeats some of
             their pairs until it has as many as every other process. Defaults to ``"image"``: every process has all
             pairs, and a sampler deals them out.
         rank: which of the processes this is. Defaults to 0.
         processes: how many there are. Defaults to 1.
+        split_file: JSON of task to split to names, of folders; such as ``docs/photographs_split.json`` of this bundle.
+            Defaults to None: ``split.json`` in the folder, if there is one.
 
     Returns:
         One dictionary a pair: ``source_a``, ``source_b`` (paths), ``task``, ``name``, ``slice`` (-1: none).
@@ -314,9 +303,9 @@ def fusion_datalist(
     if split is not None and split not in SPLITS:
         raise ValueError(f"`split` must be one of {list(SPLITS)} or None, got {split!r}.")
     if not isinstance(dataset_dir, (str, os.PathLike)):
-        items = _two_folders(dataset_dir, split, tasks)
+        items = _two_folders(dataset_dir, split, tasks, split_file)
     else:
-        items = _file_or_folder(Path(dataset_dir), split, tasks)
+        items = _file_or_folder(Path(dataset_dir), split, tasks, split_file)
     if shard_by not in set(ShardBy):
         raise InputError(f"shard_by: expected one of {', '.join(ShardBy)}, got {shard_by!r}.")
     by_patient = shard_by == ShardBy.PATIENT
@@ -327,12 +316,16 @@ def fusion_datalist(
     return [own[n % len(own)] for n in range(longest)]
 
 
-def _file_or_folder(path: Path, split: str | None, tasks: Sequence[str] | None) -> list[dict]:
+def _file_or_folder(
+    path: Path, split: str | None, tasks: Sequence[str] | None, split_file: str | os.PathLike | None
+) -> list[dict]:
     listing = path / "datalist.json" if path.is_dir() else path
     if listing.suffix == ".json" and listing.is_file():
+        if split_file is not None:
+            raise InputError(f"{split_file}: expected no split file: {listing} is a data list and has its own split.")
         items = [i for i in json_pairs(listing, split) if not tasks or i[SourceKeys.TASK.value] in tasks]
     else:
-        items = harvard_pairs(path, split, tasks)
+        items = harvard_pairs(path, split, tasks, split_file)
     if not items:
         raise InputError(f"{path}: no pairs of the tasks {list(tasks or [])} in the split {split}.")
     return items

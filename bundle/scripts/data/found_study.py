@@ -14,8 +14,8 @@ from ..dicom.structure import structural_one
 from ..utils.checks import InputError, in_words
 from ..utils.enums import Modality
 from ..utils.files import is_nifti
-from .datalist import modalities_of
 from .nifti import check_nifti, read_nifti_volume
+from .tasks import modalities_of
 from .volume import Volume
 
 __all__ = [

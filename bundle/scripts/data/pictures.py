@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,29 +13,16 @@ from ..utils.checks import InputError
 from ..utils.color import is_gray, luminance
 from ..utils.enums import Modality
 from ..utils.files import IMAGE_SUFFIXES, NIFTI_SUFFIXES, is_nifti, write_atomically
-from ..utils.intensity import check_finite, normalize_intensity
-from ..utils.limits import MOST_SCANS, check_pixels, memory_error
+from ..utils.intensity import normalize_intensity
 from .nifti import load_nifti
+from .photographs import read_photograph
+from .picture_files import opened_picture, write_deep_color
+from .source import Source, check_values, warn_if_constant
 
-__all__ = ["Source", "read_source", "write_image"]
+__all__ = ["Source", "holds_alpha", "read_source", "write_image"]
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # whatever a file is named, nothing else is opened
-START_OF_SCAN = b"\xff\xda"
-
-
-@dataclass
-class Source:
-    """One source, ready for the network.
-
-    Args:
-        gray: (1, *spatial) float32 in [0, 1]; the luminance of a color image.
-        rgb: (3, H, W) float32 in [0, 1] of a color image, else None.
-        affine: voxel-to-world matrix of a NIfTI volume, millimeters, else None.
-    """
-
-    gray: np.ndarray
-    rgb: np.ndarray | None = None
-    affine: np.ndarray | None = None
+PHOTOGRAPHS = (Modality.INFRARED, Modality.VISIBLE, Modality.PHOTOGRAPH)
+LOSSLESS = (".png", ".tif", ".tiff")  # they hold 16 bit and alpha
 
 
 def read_source(
@@ -47,7 +32,8 @@ def read_source(
 
     The values of 8-bit images are divided by 255; a palette is replaced by its colors, and a transparent image is laid
     over black. Images of 16 or 32 bits or of floats, and NIfTI volumes, are normalized by modality. A NIfTI volume is
-    brought to RAS+ order; with ``slice_index`` one axial slice is returned, turned so that anterior is up.
+    brought to RAS+ order; with ``slice_index`` one axial slice is returned, turned so that anterior is up. Photographs
+    have rules of their own: see :func:`~.photographs.read_photograph`.
 
     Args:
         path: PNG, JPEG, TIFF, BMP or NIfTI file.
@@ -69,78 +55,40 @@ def read_source(
     if is_nifti(path):
         return _read_nifti(path, Modality(modality), slice_index)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _read_picture(path, Modality(modality))
+        read = read_photograph if Modality(modality) in PHOTOGRAPHS else _read_picture
+        return read(path, Modality(modality))
     raise InputError(
         f"{path}: expected one of {', '.join(IMAGE_SUFFIXES + NIFTI_SUFFIXES)}, got '{path.suffix}'. Convert it first."
     )
 
 
-def _check_values(path: Path, values: np.ndarray) -> None:
-    check_finite(path, values)
-    _warn_if_constant(path, values.min(), values.max())
-
-
-def _warn_if_constant(path: Path, lowest: Any, highest: Any) -> None:
-    if lowest == highest:
-        warnings.warn(f"{path}: the image is constant ({float(lowest):g}); nothing of it can show.", stacklevel=4)
-
-
 def _read_picture(path: Path, modality: Modality) -> Source:
-    from PIL import Image
+    with opened_picture(path) as file:
+        from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is smaller
-            opened = Image.open(path, formats=FORMATS)  # else Pillow would start Ghostscript for PostScript
-        with opened as file:
-            check_pixels(path, *file.size)
-            _check_one_frame(path, file)
-            _check_scans(path, file)
-            file.load()
-            image: Image.Image = file
-            mode = image.mode
-            if mode.startswith("I;16") or mode in ("I", "F"):
-                values = np.asarray(image).astype(np.float32)
-                _check_values(path, values)
-                return Source(normalize_intensity(values, modality)[None])
-            if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                over = Image.new("RGBA", image.size, (0, 0, 0, 255))
-                image = Image.alpha_composite(over, image.convert("RGBA"))
-            pixels = np.asarray(image.convert("L" if mode in ("L", "1") else "RGB"))
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise memory_error(path) from error
-    except Exception as error:  # Pillow raises many types for damaged files
-        raise InputError(f"{path}: expected a readable {path.suffix} image, got: {error}. Copy it again.") from error
-    _warn_if_constant(path, pixels.min() / 255, pixels.max() / 255)
+        file.load()
+        image: Image.Image = file
+        mode = image.mode
+        if mode.startswith("I;16") or mode in ("I", "F"):
+            values = np.asarray(image).astype(np.float32)
+            check_values(path, values)
+            return Source(normalize_intensity(values, modality)[None])
+        if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            over = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            image = Image.alpha_composite(over, image.convert("RGBA"))
+        pixels = np.asarray(image.convert("L" if mode in ("L", "1") else "RGB"))
+    warn_if_constant(path, pixels.min() / 255, pixels.max() / 255)
     channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     gray = len(channels) == 1 or is_gray(channels)
     scaled = np.divide(channels[:1] if gray else channels, np.float32(255), order="C")
     return Source(scaled) if gray else Source(luminance(scaled), scaled)
 
 
-def _check_one_frame(path: Path, file: Any) -> None:
-    """Refuse a file of several images; a TIFF that says it has 100,000 is not followed through all of them."""
-    try:
-        file.seek(1)
-    except EOFError:
-        file.seek(0)
-        return
-    raise InputError(f"{path}: expected one image, there are several in it. Split the file first.")
-
-
-def _check_scans(path: Path, file: Any) -> None:
-    """Refuse a JPEG that goes over its pixels again and again, which takes minutes for some kilobytes."""
-    if file.format == "JPEG" and path.read_bytes().count(START_OF_SCAN) > MOST_SCANS:
-        raise InputError(f"{path}: expected a JPEG of at most {MOST_SCANS} passes, it has more. Save it anew.")
-
-
 @lru_cache(maxsize=4)
 def _load_volume(path: Path, modality: Modality, modified: float) -> tuple[np.ndarray, np.ndarray]:
     """Normalized volume in RAS+ order and its affine; ``modified`` makes a changed file a new cache entry."""
     values, image, _ = load_nifti(path, canonical=True, only_3d=True)
-    _check_values(path, values)
+    check_values(path, values)
     return normalize_intensity(values, modality), image.affine
 
 
@@ -153,12 +101,22 @@ def _read_nifti(path: Path, modality: Modality, slice_index: int | None) -> Sour
     return Source(np.ascontiguousarray(np.rot90(values[:, :, slice_index]))[None])
 
 
-def write_image(path: str | os.PathLike, values: np.ndarray) -> Path:
-    """Write a gray (1, H, W) or color (3, H, W) image in [0, 1] as 8 bit.
+def holds_alpha(path: str | os.PathLike, bits: int = 8) -> bool:
+    """Whether a picture of this name can hold alpha: PNG, and TIFF of 8 bit.
+
+    ITK, which writes 16 bit, marks the alpha of a TIFF as one that is multiplied into the colors, which it is not.
+    """
+    suffix = Path(path).suffix.lower()
+    return suffix in LOSSLESS and (bits == 8 or suffix == ".png")
+
+
+def write_image(path: str | os.PathLike, values: np.ndarray, bits: int = 8) -> Path:
+    """Write a gray (1, H, W) or color (3, H, W) image in [0, 1]; one channel more is its alpha.
 
     Args:
-        path: PNG, JPEG, TIFF or BMP name.
+        path: PNG, JPEG, TIFF or BMP name. JPEG and BMP get 8 bit; for alpha see :func:`holds_alpha`.
         values: image in [0, 1].
+        bits: of each channel, 8 or 16. Defaults to 8.
 
     Raises:
         InputError: When the suffix is not an image's, or it cannot be written.
@@ -166,9 +124,20 @@ def write_image(path: str | os.PathLike, values: np.ndarray) -> Path:
     from PIL import Image
 
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: expected an output ending in {', '.join(IMAGE_SUFFIXES)}, got '{path.suffix}'.")
-    pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    picture = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0))
-    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    if len(values) in (2, 4) and not holds_alpha(path, bits):
+        values = values[:-1]
+    deep = bits == 16 and suffix in LOSSLESS
+    pixels = np.stack([_whole_numbers(channel, deep) for channel in values], axis=-1)
+    if deep and pixels.shape[-1] > 1:
+        return write_atomically(path, lambda temporary: write_deep_color(temporary, pixels))
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg") else {}
     return write_atomically(path, lambda temporary: picture.save(temporary, **options))
+
+
+def _whole_numbers(values: np.ndarray, deep: bool) -> np.ndarray:
+    """Values in [0, 1] as uint8 or uint16."""
+    return np.rint(np.clip(values, 0, 1) * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)

@@ -11,8 +11,8 @@ import numpy as np
 from ..dicom.find import is_dicom_folder
 from ..utils.enums import Modality
 from ..utils.files import IMAGE_SUFFIXES, is_nifti
-from .datalist import modalities_of
 from .found_study import FoundStudy, Study, check_modalities, find_study, settle_modalities
+from .tasks import modalities_of
 from .volume import Volume
 
 __all__ = ["FoundStudy", "Study", "find_study", "is_volume", "read_study"]

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from ..handlers.bad_batches import BadBatchError, BadBatches
 from ..handlers.processes import gather
 from ..losses.base import FusionLoss
-from ..losses.lesions import LesionLessons, PlantedPairs
+from ..losses.lessons import Lesson, Lessons
 from ..losses.teachers import LossTeacher
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
@@ -73,15 +73,15 @@ class FusionTrainer(SupervisedTrainer):
     """Trains the fusion network, and, where there is a teacher, the loss that it learns from.
 
     In an iteration with a lesson the teacher first trains the loss's proposal on the batch; then the network takes its
-    ordinary step on the loss. In an iteration with lesions the step is taken on some pairs of the batch with and
-    without planted lesions, fused under the condition ``keep``. Where the fused image, the loss or a gradient is not
+    ordinary step on the loss. In an iteration with a lesson of its own, see :class:`~scripts.losses.lessons.Lessons`,
+    the step is taken on images that are made from the batch. Where the fused image, the loss or a gradient is not
     finite no optimizer takes a step, and the batch is left out; see :class:`~scripts.handlers.bad_batches.BadBatches`.
     Under CUDA's mixed precision the gradients are left to the scaler, for which infinite ones are ordinary.
 
     Args:
         loss_function: one of this bundle's fusion losses.
         teacher: the teacher of ``loss_function``. Defaults to None: the loss stays as it is.
-        lesions: when lesions are planted. Defaults to None: never, and this is a plain ``SupervisedTrainer`` with
+        lessons: the network's own lessons. Defaults to None: none, and this is a plain ``SupervisedTrainer`` with
             clipped gradients.
         max_grad_norm: the network's gradients are scaled down to this norm. Defaults to 1.
         prepare_batch: as in ``SupervisedTrainer``; must return the pairs twice. Defaults to
@@ -101,7 +101,7 @@ class FusionTrainer(SupervisedTrainer):
         *,
         loss_function: FusionLoss,
         teacher: LossTeacher | None = None,
-        lesions: LesionLessons | None = None,
+        lessons: Lessons | None = None,
         max_grad_norm: float = 1.0,
         prepare_batch: Callable = prepare_fusion_batch,
         bad_batches: BadBatches | None = None,
@@ -116,14 +116,14 @@ class FusionTrainer(SupervisedTrainer):
             )
         self.fusion_loss = loss_function
         self.teacher = teacher
-        self.lesions = lesions
+        self.lessons = lessons
         self.prepare_pairs = prepare_batch
         self.max_grad_norm = max_grad_norm
         self.bad_batches = BadBatches() if bad_batches is None else bad_batches
         self.bad_batches.attach(self)
         self.folders = folders
         self.outer_values: dict[str, float] = {}
-        self._planted: PlantedPairs | None = None
+        self._lesson: Lesson | None = None
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.check_loss)
         self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip_gradients)
         self.add_event_handler(IterationEvents.LOSS_COMPLETED, self.show_teacher)
@@ -135,13 +135,13 @@ class FusionTrainer(SupervisedTrainer):
                 optimizer.register_step_pre_hook(_check_gradients)
 
     def summary(self, tasks: Sequence[str]) -> dict[str, float]:
-        """What the latest iteration has to say in the log: loss and terms, or the loss of the lesions.
+        """What the latest iteration has to say in the log: loss and terms, or what a lesson's images have lost.
 
         Args:
             tasks: the task of each image of the batch.
         """
-        if self._planted is not None:
-            return {"outer/lesions": self._lesion_loss}
+        if self.lessons is not None and self._lesson is not None:
+            return {f"outer/{self.lessons.name}": self._lost}
         return {"loss": float(self._fusion_loss), **self.fusion_loss.summary(tasks)}
 
     def run(self) -> None:  # type: ignore[override]
@@ -201,23 +201,22 @@ class FusionTrainer(SupervisedTrainer):
             raise BadBatchError(f"the loss is {next(loss for loss in losses if not math.isfinite(loss))}")
 
     def _prepare(self, batchdata: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
-        """The batch, or what takes its place in an iteration with lesions: three images a pair, and the condition."""
+        """The batch, or what takes its place in a lesson: what is fused, the pairs, and further arguments."""
         image, target = self.prepare_pairs(batchdata, *args, **kwargs)
-        self._planted = None if self.lesions is None else self.lesions.plant(image, batchdata.get(SourceKeys.TASK, ()))
-        if self._planted is None:
+        self._lesson = None if self.lessons is None else self.lessons.draw(image, batchdata.get(SourceKeys.TASK, ()))
+        if self._lesson is None:
             return image, target
-        stack = torch.cat([self._planted.image, self._planted.with_a, self._planted.with_b])
-        return stack, self._planted.image, (), {"keep": torch.full([len(stack)], self._planted.keep).to(stack)}
+        return self._lesson.inputs, self._lesson.pairs, (), self._lesson.condition
 
     def _weigh(self, fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """The loss of what the network made, with that of the lesions where some were planted."""
+        """The loss of what the network made, in a lesson with what that one asks for."""
         loss = self.fusion_loss(fused[: len(image)], image)
-        if self.lesions is None or self._planted is None:
+        if self.lessons is None or self._lesson is None:
             self._fusion_loss = loss.detach()
             return loss
-        lost = self.lesions.loss(fused, self._planted)
-        self._lesion_loss = lost.item()
-        return self.lesions.pace * (loss + self._planted.keep * self.lesions.weight * lost)
+        lost = self.lessons.lost(fused, self._lesson)
+        self._lost = lost.item()
+        return self.lessons.total(loss, lost, self._lesson)
 
     def clip_gradients(self, engine: FusionTrainer) -> None:
         """Scale the network's gradients down to ``max_grad_norm``.
@@ -233,7 +232,7 @@ class FusionTrainer(SupervisedTrainer):
             raise BadBatchError(f"the norm of the gradients is {norm}")
 
     def show_teacher(self, engine: FusionTrainer) -> None:
-        """Show the teacher, and all handlers after it, what the network has just made of the images without lesions."""
+        """Show the teacher, and all handlers after it, what the network has just made of the pairs."""
         output = engine.state.output
         image = output[CommonKeys.LABEL]
         output.update({CommonKeys.IMAGE: image, CommonKeys.PRED: output[CommonKeys.PRED][: len(image)]})

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import BUNDLE_ROOT
+from ..data.tasks import MEDICAL_WEIGHTS
 from ..utils.checks import InputError, first_line
 from ..utils.enums import Keep, Precision, Runtime
 
 __all__ = [
+    "EXPORT_FORMATS",
     "INPUT_NAME",
     "KEEP_NAME",
     "LARGEST_WHOLE_SIDE",
@@ -24,11 +26,13 @@ __all__ = [
     "check_exported",
     "check_keep",
     "choose_runtime",
+    "shipped",
 ]
 
 INPUT_NAME, OUTPUT_NAME = "image", "pred"  # as in configs/metadata.json
 KEEP_NAME = "keep"  # the second input of an exported network: one number, see scripts.utils.enums.Keep
 SMALLEST_SIDE = 16  # pixels; the network's filters need as many
+EXPORT_FORMATS = ("ts", "onnx", "pt2")  # suffixes of what mmif-amin export writes
 LARGEST_WHOLE_SIDE = 768  # pixels; a larger image is fused in tiles
 SHIPPED = {
     Runtime.TORCH: Path(BUNDLE_ROOT) / "models" / "model.pt",
@@ -37,11 +41,22 @@ SHIPPED = {
 }
 
 
+def shipped(runtime: Runtime, stem: str = MEDICAL_WEIGHTS) -> Path:
+    """The shipped file of a runtime.
+
+    Args:
+        runtime: which one, not ``auto``.
+        stem: name of the weights, see :class:`~scripts.data.tasks.FusionTask`. Defaults to ``"model"``, the medical.
+    """
+    return SHIPPED[runtime].with_stem(stem)
+
+
 def choose_runtime(
     weights: str | os.PathLike | None = None,
     device: object = "cpu",
     runtime: Runtime | str = Runtime.AUTO,
     precision: Precision | str = Precision.FLOAT32,
+    stem: str = MEDICAL_WEIGHTS,
 ) -> tuple[Runtime, Path]:
     """Choose what runs the network, and check that the file is for it.
 
@@ -53,6 +68,7 @@ def choose_runtime(
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, or a ``torch.device``. Defaults to ``"cpu"``.
         runtime: ``"auto"``, ``"torch"``, ``"torchscript"`` or ``"onnx"``. Defaults to ``"auto"``.
         precision: ``"float32"`` or, for the runtime torch, ``"bfloat16"``. Defaults to ``"float32"``.
+        stem: name of the shipped weights, see :func:`shipped`. Defaults to ``"model"``.
 
     Returns:
         The runtime, never ``auto``, and the file that it runs.
@@ -69,10 +85,10 @@ def choose_runtime(
     runtime, precision = Runtime(runtime), Precision(precision)
     named = {path.suffix: kind for kind, path in SHIPPED.items()}.get(Path(weights or "").suffix)
     if runtime is Runtime.AUTO:
-        runtime = (named or Runtime.TORCH) if weights else _fastest(str(device), precision)
+        runtime = (named or Runtime.TORCH) if weights else _fastest(str(device), precision, stem)
     if precision is Precision.BFLOAT16 and runtime is not Runtime.TORCH:
         raise InputError(f"--precision {precision}: is for the runtime torch, got {runtime}. Leave one of them out.")
-    path = Path(weights or SHIPPED[runtime])
+    path = Path(weights or shipped(runtime, stem))
     if not path.is_file():
         raise InputError(f"{path}: expected a weights file, found nothing there. Name one with --weights.")
     if named not in (None, runtime) and (runtime, named) != (Runtime.TORCHSCRIPT, Runtime.TORCH):
@@ -127,10 +143,11 @@ def check_exported(path: Path, fuse: Callable[[np.ndarray], Any]) -> None:
         )
 
 
-def _fastest(device: str, precision: Precision) -> Runtime:
-    """The runtime of the shipped weights that starts first on a device."""
+def _fastest(device: str, precision: Precision, stem: str) -> Runtime:
+    """The runtime of the shipped weights that starts first on a device; not all weights are shipped as TorchScript."""
+    script = Runtime.TORCHSCRIPT if shipped(Runtime.TORCHSCRIPT, stem).is_file() else Runtime.TORCH
     if precision is Precision.BFLOAT16:
         return Runtime.TORCH
     if device == "cpu":
-        return Runtime.ONNX if importlib.util.find_spec("onnxruntime") else Runtime.TORCHSCRIPT
-    return Runtime.TORCHSCRIPT if device.startswith("cuda") else Runtime.TORCH
+        return Runtime.ONNX if importlib.util.find_spec("onnxruntime") else script
+    return script if device.startswith("cuda") else Runtime.TORCH

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from monai.utils import look_up_option
 from torch.nn.modules.loss import _Loss
 
 from ..utils.checks import InputError
+from ..utils.enums import Preference
+from .preferences import preferred_shares
 from .terms.base import LossWeights
 from .terms.table import LOSS_TERMS, chosen_terms, fusion_terms
 
 __all__ = ["MIN_SIZE", "FusionLoss", "training_patch"]
 
 MIN_SIZE = 48  # pixels a side: the coarsest scale of the structure terms still has a window
-SALIENCY = 8.0  # log-odds for the brighter source in the target intensity, for each unit of brightness
 
 
 def training_patch(patch_size: int) -> list[int]:
@@ -50,17 +52,33 @@ class FusionLoss(_Loss):
 
     Args:
         terms: names of the terms, in the order of :attr:`LossWeights.terms`. Defaults to None: all declared terms.
+        anchors: weights of some terms instead of their declared anchors, relative to those of the others. Defaults to
+            None: the declared ones.
+        preference: which source is wanted at each place, see :func:`~scripts.losses.preferences.preferred_shares`.
+            Defaults to ``"brighter"``.
 
     Shape:
         fused: (B, 1, H, W) in [0, 1]; image: (B, 2, H, W), both sources, H and W at least 48; returns a scalar.
 
     Raises:
-        ValueError: When ``terms`` holds an unknown name, one twice, or none.
+        ValueError: When ``terms`` holds an unknown name, one twice, or none, ``anchors`` names a term that the loss
+            does not have, a weight is not positive, or the preference is not known.
     """
 
-    def __init__(self, terms: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        terms: Sequence[str] | None = None,
+        anchors: Mapping[str, float] | None = None,
+        preference: Preference | str = Preference.BRIGHTER,
+    ) -> None:
         super().__init__()
         self.terms = chosen_terms(terms)
+        self.preference = Preference(preference)
+        given = {look_up_option(name, self.terms): float(weight) for name, weight in (anchors or {}).items()}
+        for name, weight in given.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"`anchors` must be positive weights, got {weight} for '{name}'.")
+        self.anchors = [given.get(name, LOSS_TERMS[name].anchor) for name in self.terms]
         self._latest: tuple[LossWeights, torch.Tensor] | None = None
 
     @abstractmethod
@@ -69,22 +87,16 @@ class FusionLoss(_Loss):
 
     def anchor_logits(self, like: torch.Tensor) -> torch.Tensor:
         """Logits of the terms' anchor weights, (1, K), of the type and on the device of ``like``."""
-        anchors = [LOSS_TERMS[name].anchor for name in self.terms]
-        return torch.tensor([anchors], dtype=like.dtype, device=like.device).log()
+        return torch.tensor([self.anchors], dtype=like.dtype, device=like.device).log()
 
     def hand_made_weights(self, image: torch.Tensor) -> LossWeights:
-        r"""Return the weights that need no learning: equal shares in structure, and the terms' anchors.
-
-        In intensity the brighter source has the larger share; the target is
-
-        .. math::
-            T = \sum_S \mathrm{softmax}_S(8 S)\, S.
+        """Return the weights that need no learning: the shares that the preference gives, and the terms' anchors.
 
         Args:
             image: (B, 2, H, W) in [0, 1], both sources.
         """
         terms = torch.softmax(self.anchor_logits(image).expand(image.shape[0], -1), dim=1)
-        return LossWeights(torch.softmax(SALIENCY * image, dim=1), torch.full_like(image, 0.5), terms)
+        return LossWeights(*preferred_shares(image, self.preference), terms)
 
     def evaluate(self, fused: torch.Tensor, image: torch.Tensor, weights: LossWeights) -> torch.Tensor:
         """Compute the loss with given weights, differentiable in them too.

@@ -13,6 +13,7 @@ from torch.nn.modules.loss import _Loss
 from ..metrics.detection.lesions import ROOM, Lesion, LesionKind, place_lesions, plant
 from ..metrics.detection.observer import channels, internal_noise
 from ..utils.enums import LesionShape
+from .lessons import Lessons
 
 __all__ = ["LesionLessons", "LesionLoss", "PlantedPairs", "draw_kind", "lightness", "plant_lesions"]
 
@@ -44,6 +45,21 @@ class PlantedPairs:
     kind: LesionKind
     lesions: list[list[Lesion]]
     keep: float
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        """The three, one after the other, (3B, 2, H, W)."""
+        return torch.cat([self.image, self.with_a, self.with_b])
+
+    @property
+    def pairs(self) -> torch.Tensor:
+        """The pairs without lesions."""
+        return self.image
+
+    @property
+    def condition(self) -> dict[str, torch.Tensor]:
+        """``keep`` for each of the inputs."""
+        return {"keep": self.image.new_full([3 * len(self.image)], self.keep)}
 
 
 def draw_kind(rng: np.random.Generator) -> LesionKind:
@@ -161,15 +177,13 @@ def _clutter(image: torch.Tensor, planted: PlantedPairs) -> torch.Tensor:
     return total / (len(angles) if planted.kind.shape is LesionShape.STREAK else 1)
 
 
-@dataclass
-class LesionLessons:
+class LesionLessons(Lessons[PlantedPairs]):
     """When a training plants lesions, into which images of the batch, and how much they count.
 
     In an iteration with lesions the network is asked for a ``keep`` above 0, half of the time for 1, and the loss of
     the images without lesions gets ``keep * weight`` times the :class:`LesionLoss`. The sum counts ``pace`` times: what
     all images share of the network follows the ordinary iterations, while the length of the optimizer's steps in what
-    only the condition uses does not depend on it. All random numbers come from torch's generator, so a resumed training
-    draws the same.
+    only the condition uses does not depend on it.
 
     Args:
         share: of all iterations, in [0, 1]. Defaults to 0.2.
@@ -181,32 +195,31 @@ class LesionLessons:
         ValueError: When the share is not in [0, 1].
     """
 
-    share: float = 0.2
-    weight: float = 0.3
-    pace: float = 0.1
-    size: int = 3
+    name = "lesions"
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"`share` must lie in [0, 1], got {self.share}.")
+    def __init__(self, share: float = 0.2, weight: float = 0.3, pace: float = 0.1, size: int = 3) -> None:
+        super().__init__(share, weight)
+        self.pace = pace
+        self.size = size
         self.loss = LesionLoss()
 
-    def plant(self, image: torch.Tensor, tasks: Sequence[str]) -> PlantedPairs | None:
-        """Plant lesions into some images of a batch, those of its commonest task, if it is this iteration's turn.
-
-        Args:
-            image: (B, 2, H, W) in [0, 1].
-            tasks: the task of each image; none: all are of one.
+    def make(self, image: torch.Tensor, tasks: Sequence[str], rng: np.random.Generator) -> PlantedPairs | None:
+        """Plant lesions into some images of a batch, those of its commonest task.
 
         Returns:
-            None where it is not, or where the images have no room for lesions.
+            None where the images have no room for lesions.
         """
-        if torch.rand(()).item() >= self.share:
-            return None
-        keep = 1.0 if torch.rand(()).item() < 0.5 else 1 - torch.rand(()).item()
-        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        keep = 1.0 if rng.random() < 0.5 else 1 - rng.random()
         chosen = list(range(len(image)))
         if tasks:
             commonest = Counter(tasks).most_common(1)[0][0]
             chosen = [k for k in chosen if tasks[k] == commonest]
         return plant_lesions(image[chosen[: self.size]], keep, rng)
+
+    def lost(self, fused: torch.Tensor, lesson: PlantedPairs) -> torch.Tensor:
+        """Compute the loss of the lesions in the fused ``inputs``."""
+        return self.loss(fused, lesson)
+
+    def total(self, fusion_loss: torch.Tensor, lost: torch.Tensor, lesson: PlantedPairs) -> torch.Tensor:
+        """Add the lesions to the fusion loss, in proportion to ``keep``."""
+        return self.pace * (fusion_loss + lesson.keep * self.weight * lost)

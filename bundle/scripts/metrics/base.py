@@ -12,11 +12,13 @@ from monai.metrics import CumulativeIterationMetric
 from monai.metrics.utils import do_metric_reduction
 from monai.utils import MetricReduction
 
+from ..data.tasks import PHOTOGRAPHIC_TASKS
 from ..utils.enums import Better
 
-__all__ = ["FusionMetric", "MetricDeclaration", "Triplet", "check_triplet", "gray_triplet", "to_gray_levels"]
+__all__ = ["MEDICAL", "FusionMetric", "MetricDeclaration", "Triplet", "check_triplet", "gray_triplet", "to_gray_levels"]
 
 T = TypeVar("T")
+MEDICAL = "medical"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +142,11 @@ class MetricDeclaration:
         unit: unit of the values. Defaults to none.
         better: which values are the better ones. Defaults to the higher ones.
         min_size: smallest height and width that the metric works on, pixels. Defaults to 2.
-        ranked: whether the field ranks methods by it. Defaults to False.
-        tested: whether the benchmark tests differences of it for significance. Defaults to False.
+        tasks: the only tasks that it is for. Defaults to none: it is for all tasks.
+        ranked: kinds of tasks in which the field ranks methods by it: names of photographic tasks, and ``"medical"``,
+            which stands for all others. Defaults to none.
+        tested: whether the benchmark tests differences of it for significance; it does so wherever the metric is
+            ranked, and of one that is ranked nowhere in all tasks. Defaults to False.
         shown: whether short tables have a column for it. Defaults to False.
         scored: the values that count as 0 and as 1 among the qualities of :func:`~.suite.score`. Defaults to None: it
             is none of these qualities.
@@ -156,7 +161,8 @@ class MetricDeclaration:
     unit: str = ""
     better: Better = Better.HIGHER
     min_size: int = 2
-    ranked: bool = False
+    tasks: tuple[str, ...] = ()
+    ranked: tuple[str, ...] = ()
     tested: bool = False
     shown: bool = False
     scored: tuple[float, float] | None = None
@@ -179,6 +185,10 @@ class MetricDeclaration:
         """
         slices = like.shape[-1] if like.ndim == 5 else 1
         return self.compute(images).reshape(like.shape[0], like.shape[1], slices).mean(dim=-1)
+
+    def ranks(self, task: str) -> bool:
+        """Whether the field ranks methods by it in a task, such as ``"PET-MRI"`` or ``"multi-focus"``."""
+        return (task if task in PHOTOGRAPHIC_TASKS else MEDICAL) in self.ranked
 
     @property
     def summary(self) -> str:

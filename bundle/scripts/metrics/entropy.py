@@ -55,7 +55,7 @@ DECLARATION = MetricDeclaration(
     low=0.0,
     high=8.0,
     unit="bits",
-    ranked=True,
+    ranked=("medical", "infrared-visible"),
     tested=True,
     shown=True,
 )

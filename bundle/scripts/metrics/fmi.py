@@ -51,6 +51,8 @@ DECLARATION = MetricDeclaration(
     compute=_feature_mutual_information,
     low=0.0,
     high=1.0,
+    ranked=("infrared-visible", "multi-focus", "multi-exposure"),
+    tested=True,
 )
 
 

@@ -47,7 +47,7 @@ DECLARATION = MetricDeclaration(
     low=0.0,
     high=2 * math.log(LEVELS),
     unit="nats",
-    ranked=True,
+    ranked=("medical", "infrared-visible", "multi-focus", "multi-exposure"),
     tested=True,
     shown=True,
 )

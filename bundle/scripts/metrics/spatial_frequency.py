@@ -47,7 +47,7 @@ DECLARATION = MetricDeclaration(
     low=0.0,
     high=255 * math.sqrt(2),
     unit="gray levels a pixel",
-    ranked=True,
+    ranked=("medical", "infrared-visible"),
     tested=True,
     shown=True,
 )

@@ -49,6 +49,8 @@ DECLARATION = MetricDeclaration(
     low=-2.0,
     high=2.0,
     min_size=WINDOW,
+    ranked=("multi-focus", "multi-exposure"),
+    tested=True,
     shown=True,
     scored=(0.0, 2.0),
 )

@@ -43,7 +43,7 @@ DECLARATION = MetricDeclaration(
     low=-2.0,
     high=2.0,
     min_size=WINDOW,
-    ranked=True,
+    ranked=("medical", "infrared-visible"),
     tested=True,
     shown=True,
 )

@@ -47,7 +47,7 @@ DECLARATION = MetricDeclaration(
     low=0.0,
     high=127.5,
     unit="gray levels",
-    ranked=True,
+    ranked=("medical", "infrared-visible"),
     tested=True,
     shown=True,
 )

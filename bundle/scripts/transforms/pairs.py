@@ -12,8 +12,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from ..data.datalist import modalities_of
 from ..data.pictures import read_source, write_image
+from ..data.tasks import task_of
 from ..utils.checks import InputError
 from ..utils.enums import SourceKeys
 
@@ -51,12 +51,12 @@ class LoadSourced(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the pair."""
         d = dict(data)
-        structural, other = modalities_of(str(d[SourceKeys.TASK.value]))
+        task = task_of(str(d[SourceKeys.TASK.value]))
         index = int(d.get(SourceKeys.SLICE.value, -1))
         shapes = {}
         for key in self.key_iterator(d):
             path = str(d[key])
-            modality = structural if key == SourceKeys.SOURCE_A.value else other
+            modality = task.source_a if key == SourceKeys.SOURCE_A.value else task.source_b
             source = read_source(path, modality, index if index >= 0 else None)
             d[key] = torch.from_numpy(source.gray)
             shapes[path] = source.gray.shape[1:]

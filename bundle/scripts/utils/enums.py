@@ -10,11 +10,14 @@ __all__ = [
     "CTWindow",
     "ColorMap",
     "FusionGrid",
+    "FusionRule",
     "Keep",
     "LesionShape",
     "Lightness",
     "Modality",
+    "PhotographRegistration",
     "Precision",
+    "Preference",
     "RegistrationKind",
     "RegistrationMethod",
     "RegistrationStart",
@@ -86,12 +89,15 @@ class StudyKeys(StrEnum):
 
 
 class Modality(StrEnum):
-    """Imaging modality of one source; it decides the intensity normalization."""
+    """Imaging modality of one source; it decides the intensity normalization. The last three are photographs."""
 
     MRI = "MRI"
     CT = "CT"
     PET = "PET"
     SPECT = "SPECT"
+    INFRARED = "infrared"
+    VISIBLE = "visible"
+    PHOTOGRAPH = "photograph"
 
 
 class BodyRegion(StrEnum):
@@ -113,6 +119,14 @@ class RegistrationKind(StrEnum):
     RIGID = "rigid"
     AFFINE = "affine"
     DEFORMABLE = "deformable"
+
+
+class PhotographRegistration(StrEnum):
+    """What is done about photographs that do not lie on each other: refuse them, nothing, or align them."""
+
+    AUTO = "auto"
+    NONE = "none"
+    HOMOGRAPHY = "homography"
 
 
 class RegistrationMethod(StrEnum):
@@ -170,6 +184,21 @@ class FusionGrid(StrEnum):
 
     REFERENCE = "reference"
     FINEST = "finest"
+
+
+class FusionRule(StrEnum):
+    """How a network puts the fused image together."""
+
+    CORRECTION = "correction"  # the pixel-wise maximum and a correction
+    BLEND = "blend"  # each source in a share, and a correction
+
+
+class Preference(StrEnum):
+    """Which source a loss wants at each place."""
+
+    BRIGHTER = "brighter"
+    SHARPER = "sharper"
+    BETTER_EXPOSED = "better-exposed"
 
 
 class Keep(StrEnum):

@@ -38,6 +38,7 @@ REGION_WINDOWS = {
     BodyRegion.WHOLE_BODY: CTWindow.SOFT,
 }
 UPPER_PERCENTILE = 99.5
+INFRARED_PERCENTILES = (0.1, 99.9)
 SAMPLES = 10_000_000  # voxels that suffice for percentiles
 RAYLEIGH_97 = 2.25  # 97th percentile of a Rayleigh distribution, in medians
 NOISE_CAP = 0.05
@@ -113,6 +114,7 @@ def intensity_window(
       value, but at most 5 % of the range. Voxels below half of Otsu's threshold are taken for noise; the noise of a
       magnitude image has a Rayleigh distribution, whose 97th percentile is 2.25 medians.
     - PET, SPECT: 0 and the 99.5th percentile of the positive voxels.
+    - Infrared: the 0.1st and the 99.9th percentile of the pixels; a narrower range would cut off what is small and hot.
 
     Args:
         values: any shape, any real dtype, finite. Of more than 10 million voxels only each n-th is looked at.
@@ -133,6 +135,9 @@ def intensity_window(
     smallest = float(values.min())
     if modality is Modality.CT and smallest < 0:
         return CT_WINDOWS[ct_window]
+    if modality is Modality.INFRARED:
+        low, high = (float(value) for value in np.percentile(values, INFRARED_PERCENTILES))
+        return (low, high) if high > low else (smallest, float(values.max()))
     functional = modality in (Modality.PET, Modality.SPECT)
     looked_at = values.ravel()[:: 1 + values.size // SAMPLES]
     shown = looked_at[looked_at > (0 if functional else smallest)]

@@ -14,15 +14,27 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ...scripts.data.datalist import fusion_datalist, modalities_of, patient_of
+from ...scripts.data.datalist import fusion_datalist, patient_of, tasks_of
 from ...scripts.data.pictures import write_image
+from ...scripts.data.tasks import task_of
 from ...scripts.metrics.detection.lesions import KINDS, Lesion, LesionKind, place_lesions, plant
 from ...scripts.transforms.pairs import LoadSourced
+from ...scripts.utils.checks import InputError
 from ...scripts.utils.enums import SourceKeys
 from ...scripts.utils.files import write_folder_atomically
 from ..folders import fused_file
 
-__all__ = ["MANIFEST", "SETS", "SIDES", "PlantedPair", "Planting", "load_pair", "write_planted"]
+__all__ = [
+    "MANIFEST",
+    "SETS",
+    "SIDES",
+    "PlantedPair",
+    "Planting",
+    "load_pair",
+    "planted_items",
+    "takes_lesions",
+    "write_planted",
+]
 
 MANIFEST = "manifest.json"
 SIDES = ("a", "b")
@@ -87,6 +99,32 @@ class Planting:
         return found
 
 
+def takes_lesions(task: str) -> bool:
+    """Whether something planted in one source alone makes sense: not in two photographs that show the same things."""
+    return task_of(task).ordered
+
+
+def planted_items(
+    dataset_dir: str | os.PathLike | Sequence[str],
+    split: str | None,
+    tasks: Sequence[str] | None,
+    split_file: str | os.PathLike | None,
+) -> list[dict]:
+    """Pairs of a data set, of the tasks that take lesions.
+
+    Raises:
+        InputError: When there is none.
+    """
+    items = fusion_datalist(dataset_dir, split, tasks, split_file=split_file)
+    found = [item for item in items if takes_lesions(item[SourceKeys.TASK.value])]
+    if not found:
+        raise InputError(
+            f"Lesions are planted in one of two kinds of images; {', '.join(tasks_of(items))} has one kind. "
+            "Use another --task."
+        )
+    return found
+
+
 def _named(item: dict, words: str, image: np.ndarray) -> dict:
     """The entry of a planted pair: 8 digits of its name stand for its content, so no other image is taken for it."""
     digest = hashlib.sha256(np.rint(image * 255).astype(np.uint8).tobytes()).hexdigest()[:8]
@@ -105,6 +143,7 @@ def write_planted(
     planting: Planting,
     split: str | None = "validation",
     tasks: Sequence[str] | None = None,
+    split_file: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """Write pairs with planted lesions as gray pictures, for other methods to fuse; and a manifest.
 
@@ -116,6 +155,7 @@ def write_planted(
         planting: which lesions.
         split: which pairs. Defaults to ``"validation"``.
         tasks: which tasks. Defaults to None: all.
+        split_file: see :func:`fusion_datalist`. Defaults to None.
 
     Returns:
         The manifest: what was planted where.
@@ -123,14 +163,14 @@ def write_planted(
     Raises:
         InputError: When the data set cannot be used, or the folder is not empty; nothing is left there then.
     """
-    items = fusion_datalist(dataset_dir, split, tasks)
+    items = planted_items(dataset_dir, split, tasks, split_file)
     loader, entries = LoadSourced(), []
 
     def write(folder: Path) -> None:
         for item in tqdm(items, desc="planting", unit="pair"):
             for pair in planting.pairs_of(load_pair(loader, item)[0].numpy(), item):
                 task = pair.item[SourceKeys.TASK.value]
-                for modality, source in zip(modalities_of(task), pair.image, strict=True):
+                for modality, source in zip(task_of(task).folders, pair.image, strict=True):
                     inside = {SourceKeys.TASK.value: str(modality), SourceKeys.NAME.value: pair.item["name"]}
                     write_image(fused_file(folder / task, inside), source[None])
                 entries.append(_entry(pair, item))

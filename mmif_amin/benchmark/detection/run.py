@@ -11,17 +11,17 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...scripts.classical.probes import PROBES
-from ...scripts.data.datalist import fusion_datalist
+from ...scripts.data.datalist import tasks_of
 from ...scripts.transforms.pairs import LoadSourced
 from ...scripts.utils.checks import InputError
-from ...scripts.utils.enums import ColorMap
+from ...scripts.utils.enums import ColorMap, SourceKeys
 from ...scripts.utils.files import check_writable, write_atomically
 from ...scripts.utils.tables import write_csv
 from ..folders import find_fused
 from ..methods import benchmark_methods, with_lesions_kept
 from ..tracking import log_detection
 from .collect import Detection
-from .planting import Planting, load_pair
+from .planting import Planting, load_pair, planted_items
 from .result import CSV_HEADER, TaskDetection
 from .tables import EXPLANATION, markdown_detection
 
@@ -39,6 +39,7 @@ def detect(
     classical: bool = True,
     colormap: ColorMap | str = ColorMap.HOT,
     tracking_uri: str | None = None,
+    split_file: str | os.PathLike | None = None,
 ) -> dict[str, TaskDetection]:
     """Measure how well lesions are found; writes ``detectability.md``, ``.json`` and ``.csv``.
 
@@ -54,6 +55,7 @@ def detect(
         classical: compare with all classical rules; the average is always there. Defaults to True.
         colormap: of PET and SPECT. Defaults to ``"hot"``.
         tracking_uri: MLflow store to log to. Defaults to None: none.
+        split_file: see :func:`fusion_datalist`. Defaults to None.
 
     Returns:
         Task to figures.
@@ -62,17 +64,20 @@ def detect(
         InputError: When the data set cannot be used, a method has a name of the benchmark's own, or an image of a
             method is missing; nothing is written then.
     """
-    items = fusion_datalist(dataset_dir, split, tasks)
+    items = planted_items(dataset_dir, split, tasks, split_file)
     planting, output = planting or Planting(), Path(output_dir)
     check_writable(output / "detectability.json")
     folders = {name: Path(folder) for name, folder in (methods or {}).items()}
     loader = LoadSourced()
-    functions = with_lesions_kept(benchmark_methods(folders, weights, classical), weights)
+    functions = {
+        task: with_lesions_kept(benchmark_methods(folders, weights, classical, task), weights, task)
+        for task in tasks_of(items)
+    }
     check_planted(items, folders, planting, loader)
-    detection = Detection(functions, planting, folders, colormap)
+    detection = {task: Detection(own, planting, folders, colormap) for task, own in functions.items()}
     for item in tqdm(items, desc="detectability", unit="pair"):
-        detection.add(load_pair(loader, item), item)
-    results = detection.results()
+        detection[item[SourceKeys.TASK.value]].add(load_pair(loader, item), item)
+    results = {task: found for each in detection.values() for task, found in each.results().items()}
     files = _write(output, results)
     if tracking_uri is not None:
         log_detection(results, files, tracking_uri)

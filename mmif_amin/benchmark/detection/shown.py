@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...scripts.data.datalist import modalities_of
+from ...scripts.data.tasks import task_of
 from ...scripts.utils.color import apply_colormap, color_fused
 from ...scripts.utils.enums import ColorMap, Lightness, Modality
 from ...scripts.utils.perceptual import SHAPES
@@ -23,7 +23,7 @@ OVERLAYS = {"Overlay 30 %": 0.3, "Overlay 50 %": 0.5}  # name to opacity of the 
 
 def has_colors(task: str) -> bool:
     """Whether source B of the task is shown in colors."""
-    return modalities_of(task)[1] in (Modality.PET, Modality.SPECT)
+    return task_of(task).source_b in (Modality.PET, Modality.SPECT)
 
 
 def to_8_bit(image: np.ndarray) -> np.ndarray:

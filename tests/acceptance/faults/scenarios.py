@@ -157,7 +157,7 @@ def benchmark(inputs: Path, output: Path, patch: pytest.MonkeyPatch) -> Scenario
         return lambda: benchmark_run.benchmark(inputs, output, classical=False, pairs=pairs)
 
     # all methods are the mean: what they fuse does not matter here
-    names = list(benchmark_run.benchmark_methods({}, None, classical=False))
+    names = list(benchmark_run.benchmark_methods({}, None, classical=False, task="CT-MRI"))
     patch.setattr(benchmark_run, "benchmark_methods", lambda *_: dict.fromkeys(names, lambda image, _: Mean()(image)))
     return Scenario(work(0), work(1))
 

@@ -21,6 +21,23 @@ COLUMNS = [
 ]
 
 
+PHOTOGRAPHS = [
+    pytest.param("infrared-visible", (*RANKED, "FMI"), id="infrared-visible"),
+    pytest.param("multi-focus", ("MI", "VIF", "Qabf", "ssim", "FMI"), id="multi-focus"),
+    pytest.param("multi-exposure", ("MI", "VIF", "Qabf", "ssim", "FMI", "MEF-SSIM"), id="multi-exposure"),
+]
+
+
+@pytest.mark.parametrize(("task", "expected"), PHOTOGRAPHS)
+def test_photographs_are_ranked_by_what_the_field_reports(task, expected):
+    assert columns.ranked(task) == expected
+    assert columns.shown(task)[: len(expected)] == expected
+    assert columns.tested(task) == tuple(
+        name for name in columns.names_of(task) if name in (*expected, "VIFmin", "Qabf_min", "VIFlocal")
+    )
+    assert columns.names_of("PET-MRI") == tuple(name for name in columns.names_of(task) if name != "MEF-SSIM")
+
+
 @pytest.mark.parametrize(("columns", "expected"), COLUMNS)
 def test_columns(columns, expected):
     assert columns == expected

@@ -9,11 +9,11 @@ from scripts.data.datalist import (
     folder_pairs,
     fusion_datalist,
     harvard_pairs,
-    modalities_of,
     patient_shards,
     spread_over_tasks,
     tasks_of,
 )
+from scripts.data.tasks import modalities_of
 from scripts.utils.checks import InputError
 
 from tests.conftest import BUNDLE, write_gray

@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Events
 from scripts.engines.fusion_trainer import FusionTrainer, prepare_fusion_batch
 from scripts.losses.fixed import FixedFusionLoss
+from scripts.losses.focus import FocusLessons
 from scripts.losses.lesions import LesionLessons
 from scripts.networks.nets.mmif_amin import MMIFAMIN
 from scripts.optimizers.muon import Muon
@@ -238,7 +239,7 @@ def test_lesions_teach_what_the_condition_uses():
         network=network,
         optimizer=optimizer,
         loss_function=FixedFusionLoss(["local", "edges"]),
-        lesions=LesionLessons(share=1.0, weight=3.0, pace=1.0),
+        lessons=LesionLessons(share=1.0, weight=3.0, pace=1.0),
     )
     seen = []
     trainer.add_event_handler(
@@ -251,6 +252,26 @@ def test_lesions_teach_what_the_condition_uses():
     fused = [trainer.network.eval()(image, torch.tensor([keep])) for keep in (0.0, 1.0)]
     assert (fused[0] - fused[1]).abs().max() > 1e-3
     assert [tuple(item["pred"].shape) for item in trainer.state.output] == [(1, 96, 96)] * 2
+
+
+def test_lessons_of_focus_bring_the_network_nearer_to_the_sharp_image():
+    network = MMIFAMIN(
+        2, channels=16, num_complementary_blocks=1, decoder_channels=8, num_decoder_blocks=1, rule="blend"
+    )
+    seen = []
+    trainer = FusionTrainer(
+        device="cpu",
+        max_epochs=1,
+        train_data_loader=[{"image": textured(0)}] * 40,
+        network=network,
+        optimizer=Muon(network.parameters(), lr=1e-2),
+        loss_function=FixedFusionLoss(["edges"]),
+        lessons=FocusLessons(share=1.0),
+    )
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.summary([])["outer/focus"]))
+    torch.manual_seed(0)
+    trainer.run()
+    assert sum(seen[-10:]) < 0.8 * sum(seen[:10])
 
 
 def test_without_lesions_nothing_of_the_condition_moves():

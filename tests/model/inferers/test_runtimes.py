@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from scripts.data.tasks import PHOTOGRAPHIC_TASKS
 from scripts.inferers import onnx_session
 from scripts.inferers.contract import SHIPPED
 from scripts.inferers.onnx_session import OnnxSession
@@ -22,27 +23,40 @@ from tests.conftest import BUNDLE, ROOT, make_pair
 
 MODELS = BUNDLE / "models"
 MANIFEST = json.loads((MODELS / "manifest.json").read_text())
+MANIFESTS = {"model": MANIFEST} | {
+    task.weights: json.loads((MODELS / f"{task.weights}_manifest.json").read_text())
+    for task in PHOTOGRAPHIC_TASKS.values()
+}
 EXPORTED = [Runtime.TORCHSCRIPT, Runtime.ONNX]
 
 
-def test_shipped_exports_are_of_the_shipped_weights():
+def test_every_shipped_file_is_known():
+    exported = {name for manifest in MANIFESTS.values() for name in manifest["files"]}
+    named = exported | {f"{stem}.pt" for stem in MANIFESTS}
+    manifests = {"manifest.json"} | {f"{stem}_manifest.json" for stem in MANIFESTS if stem != "model"}
+    assert {path.name for path in MODELS.iterdir()} == named | manifests
+    assert all((MODELS / name).stat().st_size < 1e6 for name in named)
+
+
+@pytest.mark.parametrize("stem", MANIFESTS)
+def test_shipped_exports_are_of_the_shipped_weights(stem):
     """Renew them with `make export` when this fails."""
-    metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
-    assert MANIFEST["version"] == metadata["version"]
-    assert MANIFEST["weights"]["sha256"] == sha256_of(MODELS / "model.pt")
-    assert set(MANIFEST["files"]) == {path.name for path in MODELS.iterdir()} - {"model.pt", "manifest.json"}
-    for name, facts in MANIFEST["files"].items():
+    manifest, metadata = MANIFESTS[stem], json.loads((BUNDLE / "configs" / "metadata.json").read_text())
+    assert manifest["version"] == metadata["version"]
+    assert manifest["weights"]["sha256"] == sha256_of(MODELS / f"{stem}.pt")
+    for name, facts in manifest["files"].items():
         assert facts["sha256"] == sha256_of(MODELS / name), name
         assert facts["bytes"] == (MODELS / name).stat().st_size
         assert facts["largest_difference"] <= 1e-4
     contract = metadata["network_data_format"]["inputs"]["image"]
-    assert {key: MANIFEST["input"][key] for key in ("dtype", "value_range", "channel_def")} == {
+    assert {key: manifest["input"][key] for key in ("dtype", "value_range", "channel_def")} == {
         key: contract[key] for key in ("dtype", "value_range", "channel_def")
     }
 
 
-def test_shipped_exports_name_no_folder_of_the_machine_that_wrote_them():
-    for name in MANIFEST["files"]:
+@pytest.mark.parametrize("stem", MANIFESTS)
+def test_shipped_exports_name_no_folder_of_the_machine_that_wrote_them(stem):
+    for name in MANIFESTS[stem]["files"]:
         content = (MODELS / name).read_bytes()
         assert not any(folder in content for folder in (str(ROOT).encode(), b"/home/", b"/root/", b"/Users/", b"/tmp/"))
 

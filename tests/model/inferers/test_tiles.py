@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from monai.inferers import sliding_window_inference
-from scripts.inferers.tiles import fuse_in_tiles
+from scripts.data.tasks import PHOTOGRAPHIC_TASKS
+from scripts.inferers.contract import LARGEST_WHOLE_SIDE
+from scripts.inferers.tiles import blending_window, fuse_in_tiles
 from scripts.networks.nets.mmif_amin import MMIFAMIN
 
 from mmif_amin.fuser import load
@@ -29,7 +31,8 @@ def test_agrees_with_the_sliding_window_of_monai(network, size, tile, overlap):
     images = torch.cat([make_pair(size, seed) for seed in range(2)])
     with torch.inference_mode():
         patch = [min(tile, side) for side in size]
-        expected = sliding_window_inference(images, patch, 1, network, overlap=overlap, mode="gaussian")
+        weights = torch.from_numpy(blending_window(patch))
+        expected = sliding_window_inference(images, patch, 1, network, overlap=overlap, roi_weight_map=weights)
         assert (fuse_in_tiles(images, network, tile, overlap) - expected).abs().max() <= 1e-6
 
 
@@ -70,3 +73,12 @@ def test_every_tile_is_of_the_tile_size():
     assert np.allclose(fuse_in_tiles(image, remember, 40, 0.25), image[:, :1], atol=1e-6)
     assert set(shapes) == {(1, 2, 40, 40)}
     assert len(shapes) == 3 * 3
+
+
+@pytest.mark.parametrize("task", ["CT-MRI", *PHOTOGRAPHIC_TASKS])
+def test_no_seam(task):
+    """Just above the tile size: no step above half a gray level where a tile begins or ends, against the whole."""
+    network, image = load(task=task)._fuse_arrays, make_pair((64, 900)).numpy()
+    difference = (fuse_in_tiles(image, network) - fuse_in_tiles(image, network, 900))[0, 0] * 255
+    steps = np.abs(np.diff(difference, axis=1))[:, [900 - LARGEST_WHOLE_SIDE - 1, LARGEST_WHOLE_SIDE - 1]]
+    assert steps.mean(axis=0).max() < 0.5

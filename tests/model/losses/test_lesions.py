@@ -99,21 +99,21 @@ def test_lessons_come_as_often_as_asked_and_take_one_task():
     image[0], image[5] = 0.0, 0.0
     lessons = LesionLessons(share=0.3)
     torch.manual_seed(0)
-    drawn = [lessons.plant(image, tasks) for _ in range(200)]
+    drawn = [lessons.draw(image, tasks) for _ in range(200)]
     taught = [pairs for pairs in drawn if pairs is not None]
     assert 0.2 < len(taught) / 200 < 0.4
     assert all(torch.equal(pairs.image, image[1:4]) for pairs in taught)
     assert all(0 < pairs.keep <= 1 for pairs in taught)
     assert 0.35 < np.mean([pairs.keep == 1 for pairs in taught]) < 0.65
-    assert all(LesionLessons(share=0.0).plant(image, tasks) is None for _ in range(20))
+    assert all(LesionLessons(share=0.0).draw(image, tasks) is None for _ in range(20))
 
 
 def test_the_same_seed_draws_the_same_lessons():
     image, lessons = textured(5), LesionLessons(share=1.0)
     torch.manual_seed(7)
-    one = lessons.plant(image, ())
+    one = lessons.draw(image, ())
     torch.manual_seed(7)
-    other = lessons.plant(image, ())
+    other = lessons.draw(image, ())
     assert one.kind == other.kind
     assert one.lesions == other.lesions
     assert one.keep == other.keep

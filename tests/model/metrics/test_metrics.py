@@ -9,11 +9,13 @@ import pytest
 import torch
 from scripts.metrics.background import background
 from scripts.metrics.base import FusionMetric
-from scripts.metrics.suite import METRIC_NAMES, METRICS, fusion_metrics, score
+from scripts.metrics.suite import METRIC_NAMES, METRICS, TASK_METRICS, fusion_metrics, score
 
 from tests.model.metrics.cases import gray, made_up
 
-BY_NAME = {metric.name: metric for metric in METRICS}
+EVERY = (*METRICS, *TASK_METRICS)
+NAMES = tuple(metric.name for metric in EVERY)
+BY_NAME = {metric.name: metric for metric in EVERY}
 CLASSES = {metric_class.declaration.name: metric_class for metric_class in FusionMetric.__subclasses__()}
 IMAGES = {
     "fusion": made_up(),
@@ -31,11 +33,11 @@ def test_columns_are_in_the_order_of_0_4_0():
 
 
 def test_each_metric_has_a_name_and_a_place_of_its_own():
-    assert len(set(METRIC_NAMES)) == len({metric.order for metric in METRICS}) == len(METRICS)
-    assert set(CLASSES) == set(METRIC_NAMES)
+    assert len(set(NAMES)) == len({metric.order for metric in EVERY}) == len(EVERY)
+    assert set(CLASSES) == set(NAMES)
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=METRIC_NAMES)
+@pytest.mark.parametrize("metric", EVERY, ids=NAMES)
 def test_declaration_is_complete(metric):
     assert importlib.import_module(metric.function.__module__).DECLARATION is metric
     assert metric.summary.endswith(".")
@@ -47,13 +49,13 @@ def test_declaration_is_complete(metric):
 
 
 @pytest.mark.parametrize("images", IMAGES.values(), ids=IMAGES)
-@pytest.mark.parametrize("metric", METRICS, ids=METRIC_NAMES)
+@pytest.mark.parametrize("metric", EVERY, ids=NAMES)
 def test_values_are_in_the_declared_range(metric, images):
     value = metric(*images, data_range=255).item()
     assert metric.low - 1e-9 <= value <= metric.high + 1e-9
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=METRIC_NAMES)
+@pytest.mark.parametrize("metric", EVERY, ids=NAMES)
 def test_smallest_size_works_and_a_smaller_one_is_named(metric):
     image = made_up((96, 80))[0][..., 30 : 30 + metric.min_size, 30 : 30 + metric.min_size]
     assert torch.isfinite(metric.function(image, image, image, 255)).all()
@@ -61,7 +63,7 @@ def test_smallest_size_works_and_a_smaller_one_is_named(metric):
         metric.function(*[image[..., 1:, :]] * 3)
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_function_class_and_suite_agree(name):
     function, metric_class = BY_NAME[name].function, CLASSES[name]
     first, second = made_up(seed=3), made_up(seed=4)
@@ -72,13 +74,14 @@ def test_function_class_and_suite_agree(name):
     for f, a, b in (first, second):
         metric(f, torch.cat([a, b], dim=1))
     assert metric.aggregate().item() == pytest.approx(together.mean().item(), rel=1e-6)
-    assert torch.allclose(fusion_metrics(*batch, data_range=255)[name], together)
+    task = next(iter(BY_NAME[name].tasks), "")
+    assert torch.allclose(fusion_metrics(*batch, data_range=255, task=task)[name], together)
     metric.reset()
     with pytest.raises(ValueError, match="No image was seen"):
         metric.aggregate()
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_sources_may_be_swapped(name):
     f, a, b = made_up()
     function = BY_NAME[name].function

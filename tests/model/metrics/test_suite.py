@@ -101,7 +101,7 @@ def mean_level(fused, source_a, source_b, data_range=1.0):
 
 DECLARATION = MetricDeclaration(
     name="LEVEL", order=35, function=mean_level, compute=lambda images: images.fused.mean(dim=(-2, -1)),
-    low=0.0, high=255.0, ranked=True, tested=True, shown=True,
+    low=0.0, high=255.0, ranked=("medical",), tested=True, shown=True,
 )
 
 class MeanLevelMetric(FusionMetric):
@@ -116,7 +116,8 @@ from mmif_amin.scripts.metrics.suite import METRIC_NAMES, fusion_metrics
 assert METRIC_NAMES[3] == "LEVEL"
 assert fusion_metrics(*torch.ones(3, 1, 1, 48, 48))["LEVEL"].item() == 255
 assert columns.RANKED[3] == columns.TESTED[3] == columns.SHOWN[3] == ablation.COLUMNS[5] == "LEVEL"
-assert "| LEVEL | higher | 0 to 255 | 2 | yes | yes | Mean level of the fused image. |" in metrics_page.metrics_page()
+row = "| LEVEL | higher | 0 to 255 | 2 | medical | yes | Mean level of the fused image. |"
+assert row in metrics_page.metrics_page()
 """
 
 

@@ -37,6 +37,41 @@ def test_starts_as_the_pixelwise_maximum(pair):
     assert (fused - pair.amax(dim=1, keepdim=True)).abs().max() < 0.05
 
 
+@pytest.mark.parametrize("amplified", [False, True])
+def test_a_blend_starts_as_the_average_and_keeps_the_laws(pair, amplified):
+    """However large the maps are, black stays black and an image fused with itself stays as it is, bit by bit."""
+    torch.manual_seed(0)
+    network = MMIFAMIN(2, rule="blend", conditional=False).eval()
+    if not amplified:
+        assert (network(pair) - pair.mean(dim=1, keepdim=True)).abs().max() < 0.05
+        return
+    with torch.no_grad():
+        network.maps.weight.mul_(1e4)
+    fused = network(pair)
+    assert (fused - pair.mean(dim=1, keepdim=True)).abs().max() > 0.1
+    assert fused[(pair == 0).all(dim=1, keepdim=True)].max() == 0
+    same = pair[:, :1].expand_as(pair).contiguous()
+    assert torch.equal(network(same), pair[:, :1])
+
+
+def test_a_blend_can_take_one_source_alone(pair):
+    """With the map at its end the fused image is source A to the last bit, or source B."""
+    network = MMIFAMIN(2, rule="blend", conditional=False).eval()
+    for last, source in ((60.0, 0), (-60.0, 1)):
+        with torch.no_grad():
+            network.maps.weight.zero_()
+            network.maps.bias.copy_(torch.tensor([last] * 4 + [0.0] * 4))
+            fused = network(pair)
+        assert (fused - pair[:, source : source + 1]).abs().max() < 1e-6
+
+
+def test_a_network_without_a_condition_has_none(pair):
+    network = MMIFAMIN(2, conditional=False).eval()
+    assert not [name for name in network.state_dict() if "kept" in name or "modulate" in name]
+    with pytest.raises(ValueError, match="no condition"):
+        network(pair, torch.tensor([1.0]))
+
+
 def test_same_image_twice_gives_that_image(trained, pair):
     for image in (pair[:, :1], pair[:, 1:], torch.rand(1, 1, 63, 65), torch.full((1, 1, 32, 32), 0.4)):
         fused = trained(image.repeat(1, 2, 1, 1))

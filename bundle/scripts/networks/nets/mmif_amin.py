@@ -12,6 +12,7 @@ from monai.networks.utils import pixelshuffle
 from monai.utils import has_option
 from torch import nn
 
+from ...utils.enums import FusionRule
 from ..blocks.mcfem import MCFEM
 from ..blocks.store import FeatureExtractors
 from ..layers.fusion_law import corrected, disagreement
@@ -66,11 +67,15 @@ class MMIFAMIN(nn.Module):
         reversible: rebuild the IDN's activations in the backward pass instead of storing them, so that the memory of
             training does not grow with ``num_blocks``. Defaults to False: two blocks are not worth the extra pass.
         tau: difference at which the correction has half its strength, fraction of white. Defaults to 0.01.
+        rule: ``"correction"``, the rule above, or ``"blend"``, for sources of one kind of which each place has the
+            better one: F starts from :math:`P = B + \sigma(u) (A - B)` instead of m, and :math:`\Delta` is
+            :math:`P \tanh v` times the factor above. Defaults to ``"correction"``.
+        conditional: whether there is a condition ``keep``. Defaults to True.
 
     Shape:
         image: (B, 2, *spatial) in [0, 1], any size from 16 up; channel 0 the structural image (MRI), channel 1 the
             other (CT, or the luminance of PET/SPECT).
-        keep: (B,) or (1,) in [0, 1], the condition. Defaults to None: 0.
+        keep: (B,) or (1,) in [0, 1], the condition; only of a conditional network. Defaults to None: 0.
 
         Returns (B, 1, *spatial) in [0, 1].
 
@@ -105,6 +110,8 @@ class MMIFAMIN(nn.Module):
         feature_extractor: str = "invertible_dense",
         reversible: bool = False,
         tau: float = 0.01,
+        rule: FusionRule | str = FusionRule.CORRECTION,
+        conditional: bool = True,
     ) -> None:
         super().__init__()
         check_spatial_dims(spatial_dims)
@@ -115,6 +122,8 @@ class MMIFAMIN(nn.Module):
             )
         self.spatial_dims = spatial_dims
         self.tau = tau
+        self.rule = FusionRule(rule)
+        self.conditional = conditional
         extractor, options = FeatureExtractors[feature_extractor], {}
         if reversible:
             if not has_option(extractor, "reversible"):
@@ -135,12 +144,10 @@ class MMIFAMIN(nn.Module):
             spatial_attention,
             transformer,
         )
-        self.modulate_complementary = FeatureModulation(channels)
         conv, bands = Conv[Conv.CONV, spatial_dims], 2**spatial_dims
         act = ("leakyrelu", {"negative_slope": 0.2, "inplace": True})
         self.expand = conv(channels + 2 * coarse, decoder_channels // 2 * bands, 1)
         self.join = conv(decoder_channels // 2 + 2 * fine, decoder_channels, 3, padding=1)
-        self.modulate_joined = FeatureModulation(decoder_channels)
         self.decode = nn.Sequential(
             get_act_layer(act),
             *(
@@ -149,10 +156,13 @@ class MMIFAMIN(nn.Module):
             ),
         )
         self.maps = conv(decoder_channels, 2 * bands, 3, padding=1)
-        self.kept_maps = conv(decoder_channels, 2 * bands, 3, padding=1)
+        self.modulate_complementary = FeatureModulation(channels) if conditional else None
+        self.modulate_joined = FeatureModulation(decoder_channels) if conditional else None
+        self.kept_maps = conv(decoder_channels, 2 * bands, 3, padding=1) if conditional else None
         for last in (self.maps, self.kept_maps):
-            start_at_zero(last)
-            nn.init.normal_(last.weight, std=1e-3)
+            if last is not None:
+                start_at_zero(last)
+                nn.init.normal_(last.weight, std=1e-3)
 
     def _pad(self, image: torch.Tensor) -> torch.Tensor:
         """Repeat the border at the far end of each axis until the sides are multiples of 4."""
@@ -168,27 +178,35 @@ class MMIFAMIN(nn.Module):
         return image
 
     def forward(self, image: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """Fuse both channels of ``image``."""
+        """Fuse both channels of ``image``.
+
+        Raises:
+            ValueError: When there is a condition and the network takes none.
+        """
+        if keep is not None and not self.conditional:
+            raise ValueError("`keep` must be None: this network has no condition.")
         padded = self._pad(image)
         batch = padded.shape[0]
         features = self.idn.features(torch.cat([padded[:, :1], padded[:, 1:]], dim=0).to(self.expand.weight.dtype))
         fine_a, fine_b = features[0][:batch], features[0][batch:]
         coarse_a, coarse_b = features[1][:batch], features[1][batch:]
         complementary = self.mcfem(coarse_a, coarse_b)
-        if keep is not None:
+        if self.modulate_complementary is not None and keep is not None:
             complementary = self.modulate_complementary(complementary, keep)
         expanded = self.expand(torch.cat([complementary, coarse_a, coarse_b], dim=1))
         expanded = channels_last(pixelshuffle(expanded, self.spatial_dims, 2))
         joined = self.join(torch.cat([expanded, fine_a, fine_b], dim=1))
-        if keep is not None:
+        if self.modulate_joined is not None and keep is not None:
             joined = self.modulate_joined(joined, keep)
         decoded = self.decode(joined)
         maps = self.maps(decoded)
-        if keep is not None:
+        if self.kept_maps is not None and keep is not None:
             maps = maps + self.kept_maps(decoded) * keep.to(maps.dtype).reshape([-1] + [1] * (maps.dim() - 1))
         maps = self._crop(pixelshuffle(maps, self.spatial_dims, 2), image)
-        u, v = torch.tanh(maps.to(image.dtype)).chunk(2, dim=1)
-
+        u, v = maps.to(image.dtype).chunk(2, dim=1)
         source_a, source_b = image[:, :1], image[:, 1:]
+        if self.rule is FusionRule.BLEND:
+            mixture = source_b + torch.sigmoid(u) * (source_a - source_b)
+            return corrected(mixture, disagreement(image, self.tau) * mixture * torch.tanh(v))
         larger, smaller = torch.maximum(source_a, source_b), torch.minimum(source_a, source_b)
-        return corrected(larger, disagreement(image, self.tau) * (larger * v + smaller * u))
+        return corrected(larger, disagreement(image, self.tau) * (larger * torch.tanh(v) + smaller * torch.tanh(u)))

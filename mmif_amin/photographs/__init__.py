@@ -1,0 +1,1 @@
+"""Photographs: infrared and visible, several focus settings, several exposures."""
