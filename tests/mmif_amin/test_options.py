@@ -38,7 +38,7 @@ def pairs_of_options_and_configs():
 def test_the_configs_have_the_same_keys_and_defaults(option, config):
     key = option.key or option.attribute
     assert key in config
-    shown_otherwise = option.default is None and str(config[key]).startswith("$")  # the help describes the expression
+    shown_otherwise = option.default is None and str(config[key]).startswith(("$", "@"))  # the help describes it
     if key not in CHOSEN_BY_THE_COMMAND and not shown_otherwise:
         assert config[key] == option.default
 

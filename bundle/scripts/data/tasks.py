@@ -70,7 +70,7 @@ PHOTOGRAPHIC_TASKS: Mapping[str, FusionTask] = MappingProxyType(
                     "local": 3.0,
                     "similarity": 12.0,
                     "transfer": 16.0,
-                    "sharpness": 2.0,
+                    "sharpness": 4.0,
                     "contrast": 5.0,
                     "intensity": 6.0,
                     "entropy": 5.0,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def exports(inputs: Path, output: Path, patch: pytest.MonkeyPatch) -> Scenario:
 
         return work
 
-    patch.setattr(export, "load_torch_network", lambda *_: None)
+    patch.setattr(export, "load_torch_network", lambda *_: SimpleNamespace(conditional=True))
     patch.setattr(export, "_traced", lambda *_: None)
 
     def check(folder: Path) -> None:

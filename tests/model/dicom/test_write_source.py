@@ -11,10 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 from scripts.data.volume import Volume
+from scripts.dicom.header import DICOM_MODALITIES
 from scripts.dicom.read import read_dicom_volume
 from scripts.dicom.write_source import write_source_series
 from scripts.utils.checks import InputError
-from scripts.utils.enums import Modality
 
 from tests.model.dicom import dicom_phantoms as made
 from tests.model.dicom.dicom_phantoms import write_series
@@ -169,7 +169,7 @@ def test_the_same_suv_or_none(tmp_path, reference):
     np.testing.assert_allclose(again.values, b.values, atol=float(np.ptp(b.values)) / 4096)
 
 
-@pytest.mark.parametrize("modality", list(Modality))
+@pytest.mark.parametrize("modality", DICOM_MODALITIES)
 def test_a_source_without_dicom(tmp_path, reference, modality):
     """A NIfTI source has values and no scan; nothing is made up for it."""
     b = Volume(np.zeros(made.SHAPE), np.eye(4), modality)
