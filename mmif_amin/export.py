@@ -21,11 +21,11 @@ from tqdm import tqdm
 from . import BUNDLE
 from .fuser import load_torch_network
 from .scripts.data.tasks import MEDICAL_WEIGHTS, task_of
-from .scripts.inferers.contract import EXPORT_FORMATS, INPUT_NAME, KEEP_NAME, OUTPUT_NAME, SMALLEST_SIDE, shipped
+from .scripts.inferers.contract import INPUT_NAME, KEEP_NAME, OUTPUT_NAME, SMALLEST_SIDE, shipped
 from .scripts.inferers.onnx_session import OnnxSession
 from .scripts.inferers.runtimes import OnnxNetwork
 from .scripts.utils.checks import InputError
-from .scripts.utils.enums import Keep, Runtime
+from .scripts.utils.enums import ExportFormat, Keep, Runtime
 from .scripts.utils.files import check_writable, sha256_of, write_set_atomically
 from .scripts.utils.seal import seal_file
 
@@ -42,7 +42,7 @@ def export_network(
     output: str | os.PathLike,
     weights: str | os.PathLike | None = None,
     task: str | None = None,
-    formats: Sequence[str] = EXPORT_FORMATS,
+    formats: Sequence[ExportFormat | str] = tuple(ExportFormat),
 ) -> dict[str, Any]:
     """Write the network as TorchScript, ONNX and torch.export, each compared with PyTorch, and a manifest.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..declarations import Command, Option
 from ..options import OUTPUT, WEIGHTS
 from ..scripts.data.tasks import MEDICAL_WEIGHTS, PHOTOGRAPHIC_TASKS, task_of
-from ..scripts.inferers.contract import EXPORT_FORMATS
+from ..scripts.utils.enums import ExportFormat
 
 __all__ = ["COMMAND", "run"]
 
@@ -26,7 +26,9 @@ COMMAND = Command(
             default_text="that of all medical tasks",
             choices=tuple(PHOTOGRAPHIC_TASKS),
         ),
-        Option("format", "only this one; may be repeated", repeat=True, default_text="all", choices=EXPORT_FORMATS),
+        Option(
+            "format", "only this one; may be repeated", repeat=True, default_text="all", choices=tuple(ExportFormat)
+        ),
     ),
 )
 
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say how far each file differs from PyTorch."""
     from ..export import export_network, manifest_name
 
-    manifest = export_network(args.output, args.weights, args.task, args.format or EXPORT_FORMATS)
+    manifest = export_network(args.output, args.weights, args.task, args.format or tuple(ExportFormat))
     for name, facts in manifest["files"].items():
         print(
             f"{Path(args.output) / name}: {facts['format']}, {facts['bytes'] / 1e6:.1f} MB, differs from PyTorch by "

@@ -18,10 +18,9 @@ from pathlib import Path
 # The parts of Python's path that matter here: the bundle's folder, as `python -m monai.bundle` has it there.
 sys.path[0] = os.getcwd()
 METADATA, INFERENCE = "configs/metadata.json", "configs/inference.json"
-WORKFLOWS = (
+WORKFLOWS = (  # without those that need torchrun, or photographs, of which there is no sample
     ("train", ["configs/train.json"]),
     ("train", ["configs/train.json", "configs/train_two_level.json"]),
-    ("train", ["configs/train.json", "configs/photographs.json"]),
     ("train", ["configs/train.json", "configs/federated.json"]),
     ("train", ["configs/train.json", "configs/evaluate.json"]),
     ("infer", [INFERENCE]),

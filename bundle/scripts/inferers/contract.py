@@ -16,7 +16,6 @@ from ..utils.checks import InputError, first_line
 from ..utils.enums import Keep, Precision, Runtime
 
 __all__ = [
-    "EXPORT_FORMATS",
     "INPUT_NAME",
     "KEEP_NAME",
     "LARGEST_WHOLE_SIDE",
@@ -32,7 +31,6 @@ __all__ = [
 INPUT_NAME, OUTPUT_NAME = "image", "pred"  # as in configs/metadata.json
 KEEP_NAME = "keep"  # the second input of an exported network: one number, see scripts.utils.enums.Keep
 SMALLEST_SIDE = 16  # pixels; the network's filters need as many
-EXPORT_FORMATS = ("ts", "onnx", "pt2")  # suffixes of what mmif-amin export writes
 LARGEST_WHOLE_SIDE = 768  # pixels; a larger image is fused in tiles
 SHIPPED = {
     Runtime.TORCH: Path(BUNDLE_ROOT) / "models" / "model.pt",

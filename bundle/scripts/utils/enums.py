@@ -9,6 +9,7 @@ __all__ = [
     "BodyRegion",
     "CTWindow",
     "ColorMap",
+    "ExportFormat",
     "FusionGrid",
     "FusionRule",
     "Keep",
@@ -227,6 +228,14 @@ class Runtime(StrEnum):
     TORCH = "torch"
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
+
+
+class ExportFormat(StrEnum):
+    """Suffix of an exported network."""
+
+    TORCHSCRIPT = "ts"
+    ONNX = "onnx"
+    TORCH_EXPORT = "pt2"
 
 
 class ShardBy(StrEnum):
