@@ -12,6 +12,7 @@ import torch
 from ..utils.checks import InputError
 from ..utils.enums import Keep
 from .contract import LARGEST_WHOLE_SIDE, SMALLEST_SIDE, check_keep
+from .neighbors import SMOOTHING, share_corrections
 from .tiles import OVERLAP, fuse_in_tiles
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class SliceFusionInferer:
         refinement: refines what the network made. Defaults to None: nothing does.
         keep: what the fused image keeps above all, ``"both"`` or ``"lesions"``. Defaults to ``"both"``, which asks
             nothing of the network but to take images.
+        smoothing: how far neighbor slices of a volume share their corrections, mm; see
+            :func:`~scripts.inferers.neighbors.share_corrections`. The mean of three axes needs none. Defaults to 1.
 
     Shape:
         (B, 2, X, Y, Z) or (B, 2, H, W) in [0, 1]; returns (B, 1, ...) in [0, 1].
@@ -87,6 +90,7 @@ class SliceFusionInferer:
         progress: bool = False,
         refinement: Refinement | None = None,
         keep: Keep | str = Keep.BOTH,
+        smoothing: float = SMOOTHING,
     ) -> None:
         if axes not in ("best", "all"):
             raise ValueError(f"`axes` must be 'best' or 'all', got '{axes}'.")
@@ -96,6 +100,7 @@ class SliceFusionInferer:
         self.progress = progress
         self.refinement = refinement if refinement is not None and refinement.steps > 0 else None
         self.keep = Keep(keep)
+        self.smoothing = smoothing
         check_keep(self.keep, 0 if self.refinement is None else self.refinement.steps)
 
     def __call__(self, inputs: torch.Tensor, network: Network, *args: object, **kwargs: object) -> torch.Tensor:
@@ -157,6 +162,9 @@ class SliceFusionInferer:
                         index = torch.arange(start, start + len(part), device=volume.device)[shown]
                         out[index] += fused.float() / len(axes)
                     bar.update(len(part))
+        if len(axes) == 1:
+            spacing = float(np.linalg.norm(np.asarray(affine, dtype=np.float64)[:3, best]))
+            share_corrections(result.movedim(best + 1, 0), volume.movedim(best + 1, 0).float(), spacing, self.smoothing)
         return result
 
     def _cost(self, refinement: Refinement, volume: torch.Tensor, network: Network, axes: list[int]) -> str:

@@ -46,8 +46,12 @@ def volume():
 
 
 def test_each_slice_is_fused_as_an_image(network, volume):
+    """Unless neighbors are near enough to share something."""
+    thick = MetaTensor(volume, affine=torch.from_numpy(np.diag([1.0, 1, 5, 1])))
     with torch.inference_mode():
-        fused = SliceFusionInferer()(volume, network)
+        fused = SliceFusionInferer()(thick, network)
+        assert torch.equal(fused, SliceFusionInferer(smoothing=0)(volume, network))
+        assert not torch.allclose(fused, SliceFusionInferer()(volume, network), atol=1e-3)
         assert fused.shape == (1, 1, 40, 32, 20)
         assert (fused[..., :2] == 0).all()
         for k in (2, 11, 19):
@@ -59,7 +63,9 @@ def test_the_affine_decides_the_axis(network, volume):
     turned = MetaTensor(volume.movedim(-1, 2).contiguous(), affine=torch.from_numpy(np.diag([4.0, 1, 1, 1])))
     with torch.inference_mode():
         assert torch.allclose(
-            SliceFusionInferer()(turned, network).movedim(2, -1), SliceFusionInferer()(volume, network), atol=1e-5
+            SliceFusionInferer()(turned, network).movedim(2, -1),
+            SliceFusionInferer(smoothing=0)(volume, network),
+            atol=1e-5,
         )
 
 

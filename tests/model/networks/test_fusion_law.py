@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scripts.networks.layers.fusion_law import corrected, disagreement
+from scripts.networks.layers.fusion_law import corrected, correction_of, disagreement
 from scripts.networks.nets.mmif_amin import MMIFAMIN
 
 from tests.conftest import make_pair
@@ -50,6 +50,18 @@ def test_closed_form_from_black_to_white(dtype, tolerance):
     found = corrected(base, delta).double().numpy()
     assert np.abs(found - law(base.double().numpy(), delta.double().numpy())).max() <= tolerance
     assert (found[:, 0][DELTAS <= 0] == 0).all()
+
+
+def test_the_correction_is_found_again():
+    """As long as it has not come within rounding of black or white; there it is finite."""
+    base, delta = (torch.from_numpy(x) for x in np.meshgrid(np.linspace(0.001, 0.999, 50), np.linspace(-0.9, 0.9, 61)))
+    image = corrected(base, delta)
+    found = correction_of(base, image)
+    inside = (image > 1e-9) & (image < 1 - 1e-9)
+    assert (found - delta)[inside].abs().max() < 1e-6
+    assert inside.double().mean() > 0.5
+    ends = torch.tensor([0.0, 0.0, 0.5, 0.5, 1.0, 1.0])
+    assert correction_of(ends, torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])).isfinite().all()
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.01, 1e-4], ids=["bright", "dim", "near black"])

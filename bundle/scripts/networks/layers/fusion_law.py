@@ -1,9 +1,9 @@
-"""The law of fusion: corrections that keep black, an image fused with itself, and the range [0, 1]."""
+"""The law of fusion: corrections that keep black, an image fused with itself, and the range [0, 1]; and its inverse."""
 
 import torch
 from torch import nn
 
-__all__ = ["corrected", "disagreement"]
+__all__ = ["corrected", "correction_of", "disagreement"]
 
 
 def disagreement(image: torch.Tensor, tau: float = 0.01) -> torch.Tensor:
@@ -57,3 +57,29 @@ def corrected(base: torch.Tensor, delta: torch.Tensor, room: float = 1e-4) -> to
     up = above * (1.0 - torch.exp(-delta.clamp_min(0.0) / (above + room)))
     down = base * (1.0 - torch.exp(delta.clamp_max(0.0) / (base + room)))
     return base + up - down
+
+
+def correction_of(base: torch.Tensor, image: torch.Tensor, room: float = 1e-4) -> torch.Tensor:
+    r"""Find the correction that :func:`corrected` was given: its inverse.
+
+    .. math::
+        -(1 - x) \ln\Bigl(1 - \frac{\max(F - x, 0)}{1 - x}\Bigr) + x \ln\Bigl(1 - \frac{\max(x - F, 0)}{x}\Bigr)
+
+    Args:
+        base: the image x.
+        image: what the correction made of it, F.
+        room: as of :func:`corrected`. Defaults to 1e-4.
+
+    Shape:
+        base: any, in [0, 1]; image: the same; returns the same, finite, also where F is exactly black or white.
+
+    Example:
+        >>> base = torch.tensor([0.5, 0.5, 0.5])
+        >>> correction_of(base, corrected(base, torch.tensor([0.0, 0.1, -0.2])))
+        tensor([ 0.0000,  0.1000, -0.2000])
+    """
+    above = 1.0 - base
+    smallest = torch.finfo(base.dtype).eps
+    up = ((image - base).clamp_min(0.0) / above.clamp_min(smallest)).clamp_max(1.0 - smallest)
+    down = ((base - image).clamp_min(0.0) / base.clamp_min(smallest)).clamp_max(1.0 - smallest)
+    return (base + room) * torch.log1p(-down) - (above + room) * torch.log1p(-up)
