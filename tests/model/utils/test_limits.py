@@ -58,10 +58,16 @@ def test_refused(check, arguments, message):
 
 def test_more_than_is_free_is_refused_before_it_is_taken(monkeypatch):
     free = psutil.virtual_memory()._replace(available=10**9)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)  # read anew at each call
     check_voxels("a file", (500, 500, 400))
     with pytest.raises(InputError, match=r"500 x 500 x 600 voxels needs about 1\.2 GB of memory, 1\.0 GB are free"):
         check_voxels("a file", (500, 500, 600))
+    free = free._replace(available=3 * 10**8)
+    check_pixels("a file", 2048, 2048)
+    with pytest.raises(
+        InputError, match=r"an image of 4000 x 4000 pixels needs about 1\.0 GB of memory, 0\.3 GB are free"
+    ):
+        check_pixels("a file", 4000, 4000)
 
 
 @pytest.mark.parametrize("place", ["/", "/jobs/7", "/unseen"])
