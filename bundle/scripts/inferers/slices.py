@@ -72,7 +72,8 @@ class SliceFusionInferer:
         keep: what the fused image keeps above all, ``"both"`` or ``"lesions"``. Defaults to ``"both"``, which asks
             nothing of the network but to take images.
         smoothing: how far neighbor slices of a volume share their corrections, mm; see
-            :func:`~scripts.inferers.neighbors.share_corrections`. The mean of three axes needs none. Defaults to 1.
+            :func:`~scripts.inferers.neighbors.share_corrections`. The mean of three axes needs none, and where their
+            distance is not known they share nothing. Defaults to 1.
 
     Shape:
         (B, 2, X, Y, Z) or (B, 2, H, W) in [0, 1]; returns (B, 1, ...) in [0, 1].
@@ -112,7 +113,7 @@ class SliceFusionInferer:
             self.refinement.restart()
         if inputs.ndim == 4:
             return fuse_in_tiles(image, self._refined(self._asked(network)), self.patch_size, self.overlap)
-        affine = getattr(inputs, "affine", torch.eye(4)).reshape(-1, 4, 4)[0].numpy()
+        affine = inputs.affine.reshape(-1, 4, 4)[0].numpy() if hasattr(inputs, "affine") else None
         return torch.stack([self.fuse_slices(volume, network, affine) for volume in image])
 
     def _asked(self, network: Network) -> Network:
@@ -127,13 +128,14 @@ class SliceFusionInferer:
         refinement = self.refinement
         return network if refinement is None else lambda image: refinement(network(image), image)
 
-    def fuse_slices(self, volume: torch.Tensor, network: Network, affine: np.ndarray) -> torch.Tensor:
+    def fuse_slices(self, volume: torch.Tensor, network: Network, affine: np.ndarray | None) -> torch.Tensor:
         """Fuse the slices of one volume.
 
         Args:
             volume: (2, X, Y, Z) in [0, 1].
             network: takes (B, 2, H, W), and the condition where lesions are to be kept, and returns (B, 1, H, W).
-            affine: (4, 4), voxel to world.
+            affine: (4, 4), voxel to world, mm. None: not known; the last axis is cut where its slices are large enough,
+                and neighbors share nothing.
 
         Returns:
             (1, X, Y, Z) in [0, 1].
@@ -141,7 +143,7 @@ class SliceFusionInferer:
         from tqdm import tqdm
 
         shape, network = volume.shape[1:], self._asked(network)
-        best = best_axis(shape, affine)
+        best = best_axis(shape, np.eye(4) if affine is None else affine)
         axes = list(range(3)) if self.axes == "all" else [best]
         axes = [axis for axis in axes if axis == best or min(np.delete(shape, axis)) >= SMALLEST_SIDE]
         if self.refinement and self.progress:
@@ -162,7 +164,7 @@ class SliceFusionInferer:
                         index = torch.arange(start, start + len(part), device=volume.device)[shown]
                         out[index] += fused.float() / len(axes)
                     bar.update(len(part))
-        if len(axes) == 1:
+        if len(axes) == 1 and affine is not None:
             spacing = float(np.linalg.norm(np.asarray(affine, dtype=np.float64)[:3, best]))
             share_corrections(result.movedim(best + 1, 0), volume.movedim(best + 1, 0).float(), spacing, self.smoothing)
         return result

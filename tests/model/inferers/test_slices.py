@@ -47,11 +47,12 @@ def volume():
 
 def test_each_slice_is_fused_as_an_image(network, volume):
     """Unless neighbors are near enough to share something."""
-    thick = MetaTensor(volume, affine=torch.from_numpy(np.diag([1.0, 1, 5, 1])))
+    thick, near = (MetaTensor(volume, affine=torch.diag(torch.tensor([1.0, 1, mm, 1]))) for mm in (5.0, 1.0))
     with torch.inference_mode():
-        fused = SliceFusionInferer()(thick, network)
-        assert torch.equal(fused, SliceFusionInferer(smoothing=0)(volume, network))
-        assert not torch.allclose(fused, SliceFusionInferer()(volume, network), atol=1e-3)
+        fused = SliceFusionInferer()(volume, network)
+        assert torch.equal(fused, SliceFusionInferer()(thick, network))
+        assert torch.equal(fused, SliceFusionInferer(smoothing=0)(near, network))
+        assert not torch.allclose(fused, SliceFusionInferer()(near, network), atol=1e-3)
         assert fused.shape == (1, 1, 40, 32, 20)
         assert (fused[..., :2] == 0).all()
         for k in (2, 11, 19):
@@ -64,7 +65,7 @@ def test_the_affine_decides_the_axis(network, volume):
     with torch.inference_mode():
         assert torch.allclose(
             SliceFusionInferer()(turned, network).movedim(2, -1),
-            SliceFusionInferer(smoothing=0)(volume, network),
+            SliceFusionInferer()(volume, network),
             atol=1e-5,
         )
 
