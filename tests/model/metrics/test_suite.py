@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,15 @@ def test_suite_aggregates_by_task_and_weighs_tasks_equally():
     assert means["CT-MRI/SD"] == pytest.approx((sd[0] + sd[1]) / 2)
     assert means["PET-MRI/SD"] == pytest.approx(sd[2])
     assert means["SD"] == pytest.approx((means["CT-MRI/SD"] + means["PET-MRI/SD"]) / 2)
+
+
+def test_a_task_without_images_has_no_means():
+    suite = FusionMetricSuite(tasks=("CT-MRI", "PET-MRI", "SPECT-MRI"))
+    for task in ("CT-MRI", "SPECT-MRI"):
+        suite(torch.rand(1, 1, 48, 48), torch.rand(1, 2, 48, 48), tasks=[task])
+    means = suite.aggregate()
+    assert {name.split("/")[0] for name in means if "/" in name} == {"CT-MRI", "SPECT-MRI"}
+    assert not any(math.isnan(value) for value in means.values())
 
 
 def test_suite_names_what_is_wrong():
@@ -111,11 +121,12 @@ class MeanLevelMetric(FusionMetric):
 '''
 WHERE_IT_IS = """
 import torch
-from mmif_amin.benchmark import ablation, columns, metrics_page, report
+from mmif_amin.benchmark import columns, metrics_page, report
+from mmif_amin.benchmark.ablation import table
 from mmif_amin.scripts.metrics.suite import METRIC_NAMES, fusion_metrics
 assert METRIC_NAMES[3] == "LEVEL"
 assert fusion_metrics(*torch.ones(3, 1, 1, 48, 48))["LEVEL"].item() == 255
-assert columns.RANKED[3] == columns.TESTED[3] == columns.SHOWN[3] == ablation.COLUMNS[5] == "LEVEL"
+assert columns.RANKED[3] == columns.TESTED[3] == columns.SHOWN[3] == table.COLUMNS[6] == "LEVEL"
 row = "| LEVEL | higher | 0 to 255 | 2 | medical | yes | Mean level of the fused image. |"
 assert row in metrics_page.metrics_page()
 """

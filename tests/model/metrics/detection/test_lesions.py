@@ -44,6 +44,18 @@ def test_there_are_no_sites_where_one_source_is_black_or_white():
         assert find_sites(np.stack([np.full((64, 64), 0.5), np.full((64, 64), other)]), STANDARD, None).shape == (0, 2)
 
 
+def test_figures_of_all_versions_are_of_the_same_kinds():
+    assert [kind.name for kind in KINDS] == [
+        "gaussian-2.5-10",
+        "gaussian-1.5-10",
+        "gaussian-5-10",
+        "gaussian-2.5-5",
+        "gaussian-2.5-20",
+        "ring-2.5-10",
+        "streak-1.5-10",
+    ]
+
+
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])
 def test_a_kind_is_read_from_its_name(name):
     assert lesion_kind(name) in KINDS
