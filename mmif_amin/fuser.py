@@ -170,7 +170,8 @@ class Fuser:
         Args:
             source_a: structural volume, (X, Y, Z) in [0, 1].
             source_b: the other volume, same shape.
-            affine: (4, 4), voxel to world; decides across which axis. Defaults to None: across the last one.
+            affine: (4, 4), voxel to world, mm; decides across which axis, and whether slices are near enough to share
+                corrections. Defaults to None: across the last one, and they share none.
             progress: show a bar with the time left. Defaults to False.
 
         Returns:
@@ -191,7 +192,7 @@ class Fuser:
         volume = torch.from_numpy(np.stack([source_a, source_b])).to(self.device, torch.float32)
         with torch.inference_mode():
             inferer = SliceFusionInferer(progress=progress, refinement=self.refinement, keep=self.keep)
-            fused = inferer.fuse_slices(volume, network, np.eye(4) if affine is None else affine)
+            fused = inferer.fuse_slices(volume, network, affine)
         return fused[0].cpu().numpy()
 
     def _fuse_arrays(self, images: np.ndarray) -> np.ndarray:

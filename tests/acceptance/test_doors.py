@@ -97,13 +97,18 @@ def pictures(world: Path) -> list[Path]:
 
 
 def finished_ablation(world: Path) -> list[str]:
-    from mmif_amin.benchmark.ablation import COLUMNS, VARIANTS
+    from mmif_amin.benchmark.ablation.measure import INTERVAL
+    from mmif_amin.benchmark.ablation.run import NEEDED
+    from mmif_amin.benchmark.ablation.variants import VARIANTS
 
     for name in VARIANTS:
-        folder = world / "ablation" / name.replace(" ", "_")
+        folder = world / "ablation" / name.replace(" ", "_") / "seed_0"
         folder.mkdir(parents=True)
-        (folder / "done_1_0.json").write_text(json.dumps(dict.fromkeys(COLUMNS, 0.5)))
-    return ["ablation", "--output", str(world / "ablation"), "--epochs", "1"]
+        (folder / "done_1.json").write_text(json.dumps(dict.fromkeys(NEEDED, 0.5)))
+    tasks = [pair["task"] for pair in json.loads((SAMPLE / "datalist.json").read_text())["validation"]]
+    optima = [[task, 1.0, 0.5] for task in dict.fromkeys(tasks) for _ in range(tasks.count(task))[::INTERVAL]]
+    (world / "ablation" / "pixel_optima.json").write_text(json.dumps(optima))
+    return ["ablation", "--output", str(world / "ablation"), "--epochs", "1", "--seeds", "1"]
 
 
 def fused_study(world: Path) -> Path:
@@ -177,7 +182,7 @@ COMMANDS = [
         "mmif_amin.benchmark.detection.run",
         id="detect",
     ),
-    pytest.param(finished_ablation, "mmif_amin.benchmark.ablation", id="ablation"),
+    pytest.param(finished_ablation, "mmif_amin.benchmark.ablation.run", id="ablation"),
     pytest.param(lambda w: ["demo", "--output", w / "d", "--epochs", 1], "mmif_amin.commands.demo", id="demo"),
     pytest.param(lambda w: ["info"], "mmif_amin.commands.info", id="info"),
     pytest.param(lambda w: ["list", dicom_folder(w)], "mmif_amin.listing", id="list"),

@@ -1,122 +1,96 @@
-"""The ablation: the same short training without each part in turn, resumable, and its table."""
+"""Runs the ablation: trains and measures each variant with each seed, resumable."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import BUNDLE
-from ..scripts.metrics import qabf, vif_local, vif_min
-from ..scripts.utils.checks import InputError
-from ..scripts.utils.files import write_atomically
-from ..scripts.utils.json_files import read_json
-from ..scripts.utils.tables import markdown_table
-from .columns import DEFECTS, SHOWN
+from ...scripts.inferers.runtimes import load_network
+from ...scripts.networks.nets.mmif_amin import MMIFAMIN
+from ...scripts.utils.checks import InputError
+from ...scripts.utils.enums import Runtime
+from ...scripts.utils.files import write_atomically
+from ...scripts.utils.json_files import read_json
+from ..columns import SHOWN
+from .measure import WAY, Measure
+from .table import ablation_table
+from .variants import VARIANTS, command_of, network_options
 
-__all__ = ["VARIANTS", "ablation", "ablation_table"]
+__all__ = ["ablation"]
 
-CONFIGS = BUNDLE / "configs"
-WAY = "way_closed"  # mean over the tasks, of way_closed.json
-COLUMNS = ("score", WAY, *(name for name in SHOWN if name not in DEFECTS))
-DIFFERENCES = ("score", WAY, *(metric.DECLARATION.name for metric in (qabf, vif_min, vif_local)))
-
-# What is left out, as overrides of train.json; "config_file" names an overlay.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "full": {},
-    "plain dense network for the IDN": {"network_def#feature_extractor": "plain_dense"},
-    "one size of convolution": {"network_def#kernel_sizes": [3]},
-    "no channel attention": {"network_def#channel_attention": False},
-    "no spatial attention": {"network_def#spatial_attention": False},
-    "no Transformer": {"network_def#transformer": False},
-    "fixed loss": {"adaptive": False},
-    "no lesions": {"lesson_share": 0.0},
-    "AdamW for Muon": {"optimizer#_target_": "torch.optim.AdamW", "learning_rate": 0.001},
-    "loss taught by reconstruction": {"config_file": "train_two_level.json", "teacher#warmup": 100},
-}
-
-
-def ablation_table(results: Mapping[str, Mapping[str, float]]) -> str:
-    """Render variant to means over all tasks as Markdown, with the differences from the full network.
-
-    Args:
-        results: variant to metric to mean; must hold ``"full"``.
-    """
-    rows = []
-    for name, means in results.items():
-        cells = [f"{means[metric]:.3f}" for metric in COLUMNS]
-        for metric in DIFFERENCES if name != "full" else ():
-            cells[COLUMNS.index(metric)] += f" ({means[metric] - results['full'][metric]:+.3f})"
-        rows.append([name, *cells])
-    return markdown_table(["variant", *COLUMNS], rows)
+NEEDED = (WAY, *SHOWN)
 
 
 def ablation(
-    dataset_dir: str | os.PathLike, output_dir: str | os.PathLike, epochs: int = 8, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """Train every variant with the same budget and write ``ablation.md`` and ``ablation.json``.
+    dataset_dir: str | os.PathLike, output_dir: str | os.PathLike, epochs: int = 8, seeds: int = 2
+) -> dict[str, list[dict[str, float]]]:
+    """Train every variant with the same budget and each seed, and write ``ablation.md`` and ``ablation.json``.
 
-    Each variant has a folder of its own: started again, finished ones are read, and an interrupted one goes on. The
-    table is written anew after each variant.
+    Each training has a folder of its own: started again, finished ones are read, and an interrupted one goes on. The
+    table is written anew after each, all variants of the first seed first.
 
     Args:
         dataset_dir: data set to train and validate on.
         output_dir: folder of the result.
-        epochs: budget of each variant. Defaults to 8.
-        seed: of each training. Defaults to 0.
+        epochs: budget of each training. Defaults to 8.
+        seeds: how many, from 0 up. Defaults to 2.
 
     Returns:
-        Variant to metric to mean over the tasks, of its best epoch.
+        Variant to the figures of each seed: metric to mean over all validation pairs, and those of
+        :class:`~.measure.Measure`.
 
     Raises:
-        InputError: When a training fails, or a file of an earlier run is damaged.
+        InputError: When there is no seed, a training fails, or a file of an earlier run is damaged.
     """
+    if seeds < 1:
+        raise InputError(f"--seeds: expected at least 1, got {seeds}.")
     output = Path(output_dir)
-    results: dict[str, dict[str, float]] = {}
-    for number, (name, changes) in enumerate(VARIANTS.items(), start=1):
-        folder = output / name.replace(" ", "_")
-        done = folder / f"done_{epochs}_{seed}.json"
-        if not done.is_file():
-            print(f"[{number}/{len(VARIANTS)}] {name}", flush=True)
-            ended = subprocess.run(_command(changes, dataset_dir, folder, epochs, seed), check=False)
-            if ended.returncode:
-                raise InputError(
-                    f"{folder}: this training ended with exit code {ended.returncode}. Mend what it says above, and "
-                    "start the same command again: it goes on where it was."
-                )
-            best = read_json(folder / "best.json", "the metrics of a training")
-            parts = read_json(folder / "way_closed.json", "the way that a training closed")
-            _write(done, json.dumps({**best["metrics"], WAY: sum(parts.values()) / len(parts)}, indent=4))
-        results[name] = _means(done)
-        _write(output / "ablation.md", ablation_table(results))
-        _write(output / "ablation.json", json.dumps({"epochs": epochs, "seed": seed, "results": results}, indent=4))
+    measure = Measure(dataset_dir, output / "pixel_optima.json")
+    results: dict[str, list[dict[str, float]]] = {}
+    for seed in range(seeds):
+        for number, (name, changes) in enumerate(VARIANTS.items(), start=1 + seed * len(VARIANTS)):
+            folder = output / name.replace(" ", "_") / f"seed_{seed}"
+            done = folder / f"done_{epochs}.json"
+            if not done.is_file():
+                print(f"[{number}/{seeds * len(VARIANTS)}] {name}, seed {seed}", flush=True)
+                _train(command_of(changes, dataset_dir, folder, epochs, seed), folder)
+                _write_json(done, _figures(folder, changes, measure))
+            results.setdefault(name, []).append(_figures_of(done))
+            write_atomically(output / "ablation.md", partial(Path.write_text, data=ablation_table(results)))
+            _write_json(output / "ablation.json", {"epochs": epochs, "seeds": seeds, "results": results})
     return results
 
 
-def _means(path: Path) -> dict[str, float]:
-    """Metric to mean of a variant that was trained."""
-    means = read_json(path, "the metrics of a trained variant")
-    if not isinstance(means, dict) or not all(isinstance(means.get(metric), int | float) for metric in COLUMNS):
-        raise InputError(f"{path}: expected a number for each of {', '.join(COLUMNS)}. Remove it to train this again.")
-    return means
+def _train(command: list[str], folder: Path) -> None:
+    ended = subprocess.run(command, check=False)
+    if ended.returncode:
+        raise InputError(
+            f"{folder}: this training ended with exit code {ended.returncode}. Mend what it says above, and start the "
+            "same command again: it goes on where it was."
+        )
 
 
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+def _figures(folder: Path, changes: Mapping[str, Any], measure: Measure) -> dict[str, float]:
+    """Figures of a variant that has just been trained."""
+    network = MMIFAMIN(spatial_dims=2, **network_options(changes))
+    load_network(network, folder / "best.pt", runtime=Runtime.TORCH)
+    best = read_json(folder / "best.json", "the metrics of a training")
+    return {**best["metrics"], **measure(network)}
 
 
-def _command(
-    changes: Mapping[str, Any], dataset_dir: str | os.PathLike, folder: Path, epochs: int, seed: int
-) -> list[str]:
-    """The ``mmif-amin train`` of one variant, in which no name of a folder is read as an expression of a config."""
-    words = dict(changes)
-    overlay = words.pop("config_file", None)
-    files = [f"--config-file={CONFIGS / overlay}"] if overlay else []
-    places = [f"--dataset-dir={dataset_dir}", f"--output={folder}"]
-    keys = {"epochs": epochs, "val-interval": epochs, "seed": seed, **words}
-    # -P: what lies in the folder where this is started is no module
-    return [sys.executable, "-P", "-m", "mmif_amin", "train", *places, *files, *(f"--{k}={v}" for k, v in keys.items())]
+def _figures_of(path: Path) -> dict[str, float]:
+    """Figures of a variant that was trained and measured."""
+    found = read_json(path, "the figures of a trained variant")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), int | float) for name in NEEDED):
+        raise InputError(f"{path}: expected a number for each of {', '.join(NEEDED)}. Remove it to measure this again.")
+    return found
+
+
+def _write_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=4)
+    write_atomically(path, partial(Path.write_text, data=text))

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from mmif_amin.benchmark import ablation, columns
+from mmif_amin.benchmark import columns
+from mmif_amin.benchmark.ablation import table
 
 RANKED = ("EN", "SD", "SF", "MI", "SCD", "VIF", "Qabf", "ssim_legacy")
+KEPT = ("lesions_kept/both", "lesions_kept/lesions")
 COLUMNS = [
     pytest.param(columns.RANKED, RANKED, id="ranked"),
     pytest.param(columns.TESTED, (*RANKED, "VIFmin", "Qabf_min", "VIFlocal"), id="tested"),
     pytest.param(columns.SHOWN, (*RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal", "background"), id="report"),
     pytest.param(columns.DEFECTS, ("background",), id="defects"),
     pytest.param(
-        ablation.COLUMNS, ("score", "way_closed", *RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal"), id="ablation"
+        table.COLUMNS,
+        ("way_closed", *KEPT, *RANKED, "ssim", "VIFmin", "Qabf_min", "VIFlocal"),
+        id="ablation",
     ),
     pytest.param(
-        ablation.DIFFERENCES, ("score", "way_closed", "Qabf", "VIFmin", "VIFlocal"), id="differences of the ablation"
+        table.DIFFERENCES,
+        ("way_closed", *KEPT, "Qabf", "VIFmin", "VIFlocal"),
+        id="differences of the ablation",
     ),
 ]
 
