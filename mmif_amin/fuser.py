@@ -274,12 +274,12 @@ def load_torch_network(weights: str | os.PathLike | None = None, task: str | Non
 def _network(task: FusionTask | None = None) -> torch.nn.Module:
     """The Python network as ``configs/inference.json`` defines it, without its weights; imports MONAI.
 
-    That of photographs has the rule of its task and no condition.
+    That of photographs has the rule of its task, no condition, and channel attention.
     """
     from .scripts.networks.nets.mmif_amin import MMIFAMIN
 
     definition = json.loads((BUNDLE / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]
-    of_task: dict[str, Any] = {"rule": task.rule, "conditional": False} if task else {}
+    of_task: dict[str, Any] = {"rule": task.rule, "conditional": False, "channel_attention": True} if task else {}
     return MMIFAMIN(**{key: value for key, value in definition.items() if key != "_target_"}, **of_task)
 
 

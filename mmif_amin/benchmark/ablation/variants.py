@@ -20,7 +20,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain dense network for the IDN": {f"{NETWORK}feature_extractor": "plain_dense"},
     "no MCFEM": {f"{NETWORK}num_complementary_blocks": 0},
     "one size of convolution": {f"{NETWORK}kernel_sizes": [3]},
-    "no channel attention": {f"{NETWORK}channel_attention": False},
+    "with channel attention": {f"{NETWORK}channel_attention": True},
     "no spatial attention": {f"{NETWORK}spatial_attention": False},
     "no Transformer": {f"{NETWORK}transformer": False},
     "no condition": {f"{NETWORK}conditional": False, "lesson_share": 0.0},

@@ -73,7 +73,7 @@ class ComplementaryBlock(nn.Module):
         spatial_dims: 2 or 3.
         channels: number of channels.
         kernel_sizes: sizes of the depthwise convolutions. Defaults to ``(3, 5, 7)``.
-        channel_attention: weight the channels. Defaults to True.
+        channel_attention: weight the channels. Defaults to False.
         spatial_attention: weight the pixels. Defaults to True.
         transformer: add the Transformer layer (transposed attention and feed-forward). Defaults to True.
         num_heads: heads of the attention. Defaults to 4.
@@ -90,7 +90,7 @@ class ComplementaryBlock(nn.Module):
         spatial_dims: int,
         channels: int,
         kernel_sizes: tuple[int, ...] = (3, 5, 7),
-        channel_attention: bool = True,
+        channel_attention: bool = False,
         spatial_attention: bool = True,
         transformer: bool = True,
         num_heads: int = 4,
@@ -140,7 +140,7 @@ class MCFEM(nn.Module):
         channels: width of the module. Defaults to 48.
         num_blocks: complementary blocks. Defaults to 2.
         kernel_sizes: sizes of the depthwise convolutions. Defaults to ``(3, 5, 7)``.
-        channel_attention: weight the channels. Defaults to True.
+        channel_attention: weight the channels. Defaults to False.
         spatial_attention: weight the pixels. Defaults to True.
         transformer: add Transformer layers. Defaults to True.
 
@@ -161,7 +161,7 @@ class MCFEM(nn.Module):
         channels: int = 48,
         num_blocks: int = 2,
         kernel_sizes: tuple[int, ...] = (3, 5, 7),
-        channel_attention: bool = True,
+        channel_attention: bool = False,
         spatial_attention: bool = True,
         transformer: bool = True,
     ) -> None:

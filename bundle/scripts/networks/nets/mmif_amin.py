@@ -58,7 +58,7 @@ class MMIFAMIN(nn.Module):
         decoder_channels: width of the decoder. Defaults to 44.
         num_decoder_blocks: residual blocks of the decoder. Defaults to 2.
         kernel_sizes: sizes of the MCFEM's depthwise convolutions. Defaults to ``(3, 5, 7)``.
-        channel_attention: use the MCFEM's channel attention. Defaults to True.
+        channel_attention: use the MCFEM's channel attention. Defaults to False: it brings the medical network nothing.
         spatial_attention: use the MCFEM's spatial attention. Defaults to True.
         transformer: use the MCFEM's Transformer layers. Defaults to True.
         feature_extractor: name of what extracts the features of one modality, from
@@ -104,7 +104,7 @@ class MMIFAMIN(nn.Module):
         decoder_channels: int = 44,
         num_decoder_blocks: int = 2,
         kernel_sizes: Sequence[int] = (3, 5, 7),
-        channel_attention: bool = True,
+        channel_attention: bool = False,
         spatial_attention: bool = True,
         transformer: bool = True,
         feature_extractor: str = "invertible_dense",
