@@ -21,7 +21,7 @@ KEYS = (
     OUTPUT_DIR,
     DATASET_DIR,
     TASKS,
-    Option("epochs", "passes over the training pairs", 60, parse=int),
+    Option("epochs", "passes over the training pairs", 50, parse=int),
     SEED,
     DEVICE,
     replace(TRACKING_URI, default_text="mlruns.db in OUT"),

@@ -130,7 +130,8 @@ def test_steps_on_the_same_images_are_the_same(tmp_path):
     """Without random changes, and with all pairs in each batch: what the processes share out must add up again."""
     data = collection(tmp_path / "data", 4, 1)
     words = ["--epochs", "3", "--teacher#warmup", "0", "--meta_interval", "1", "--lesson_share", "0"]
-    for number in (1, 2, 8, 9, 10):  # gamma of both sources, flips, rotation
+    transforms = json.loads((BUNDLE / "configs" / "train.json").read_text())["train"]["preprocessing"]["transforms"]
+    for number in (number for number, transform in enumerate(transforms) if "prob" in transform):
         words += [f"--train#preprocessing#transforms#{number}#prob", "0"]
     tables = {}
     for processes in (1, 2, 4):
