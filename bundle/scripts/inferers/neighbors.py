@@ -40,24 +40,23 @@ def share_corrections(fused: torch.Tensor, slices: torch.Tensor, spacing: float,
     share = math.exp(-spacing / smoothing) if smoothing > 0 else 0.0
     if share < LEAST_SHARE:
         return
-    before: tuple[torch.Tensor, torch.Tensor] | None = None
-    corrections = _corrections(fused, slices)
-    here = next(corrections, None)
-    for number in range(len(fused)):
+    corrections, number = _corrections(fused, slices), 0
+    before, here = None, next(corrections, None)
+    while here is not None:
         after = next(corrections, None)
-        assert here is not None
-        delta, limit = here
+        larger, delta, limit = here
         for neighbor in (before, after):
             if neighbor is not None:
-                delta, limit = delta + share * neighbor[0], limit + share * neighbor[1]
-        larger = slices[number : number + 1].amax(dim=1, keepdim=True)
-        fused[number] = corrected(larger, here[1] * delta / (limit + NOTHING))[0]
-        before, here = here, after
+                delta, limit = delta + share * neighbor[1], limit + share * neighbor[2]
+        fused[number] = corrected(larger, here[2] * delta / (limit + NOTHING))[0]
+        before, here, number = here, after, number + 1
 
 
-def _corrections(fused: torch.Tensor, slices: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The correction of each slice and its limit; one ahead of what is changed, so that it is read as it was."""
+def _corrections(
+    fused: torch.Tensor, slices: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Larger source, correction and its limit of each slice; read one ahead of what is changed, so as it was."""
     for number in range(len(fused)):
         image = slices[number : number + 1]
         larger = image.amax(dim=1, keepdim=True)
-        yield correction_of(larger, fused[number : number + 1]), disagreement(image) * larger
+        yield larger, correction_of(larger, fused[number : number + 1]), disagreement(image) * larger
