@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,7 +21,8 @@ SCAN_VOXEL = 4.0  # mm; the volumes of a scan are this coarse
 SCAN_SAMPLES = 8_000
 STEPS_MM, STEPS_DEG = (8.0, 16.0, 32.0), (6.0, 12.0)
 ALONG_MM = 15.0  # step of the scan along the body
-REACH_MM = 150.0
+REACH_MM = 150.0  # of the scan, beyond where the ends of both bodies meet
+PEAKS = 4  # that a scan refines
 CALLS = 120  # of the metric in each refinement
 TURNS = 400  # random rotations: nearly any other one is within 20 degrees of one of them
 BETTER = 0.08  # relative excess over 1 by which a peak elsewhere must be higher to be told
@@ -111,7 +112,8 @@ def nearby_peak(similarity: Callable[[np.ndarray], float], matrix: np.ndarray, c
 def scan(fixed: PreparedVolume, moving: PreparedVolume, starts: list[np.ndarray]) -> np.ndarray:
     """The best of many transforms near some starts: shifts along the body, then a short search.
 
-    It finds what elastix alone does not: a slab in a whole head, or a head with a long neck beside one without.
+    It finds what elastix alone does not: a slab in a whole head, a head with a long neck beside one without, or the
+    part of a whole body that the other volume shows.
 
     Args:
         fixed: prepared with voxels of about ``SCAN_VOXEL``.
@@ -122,13 +124,44 @@ def scan(fixed: PreparedVolume, moving: PreparedVolume, starts: list[np.ndarray]
         (4, 4), fixed to moving, RAS.
     """
     similarity = similarity_between(fixed, moving, SearchSettings(samples=SCAN_SAMPLES), 0)
-    steps = np.arange(-REACH_MM, REACH_MM + 1, ALONG_MM)
-    tried = [start @ shift(np.array([0.0, 0.0, step])) for start, step in itertools.product(starts, steps)]
-    peaks = sorted((Peak(m, similarity(m)) for m in tried), key=lambda peak: -peak.value)
+    tried = [matrix for start in starts for matrix in _along_the_body(fixed, moving, start)]
+    peaks = _apart([Peak(m, similarity(m)) for m in tried])
     center = fixed.center(of_mass=True)
-    refined = [_refined(similarity, peak, center) for peak in peaks[:4]]
+    refined = [_refined(similarity, peak, center) for peak in peaks]
     best = max(refined, key=lambda peak: peak.value)
     return nearby_peak(similarity, best.matrix, center).matrix
+
+
+def _along_the_body(fixed: PreparedVolume, moving: PreparedVolume, start: np.ndarray) -> Iterator[np.ndarray]:
+    """A start, shifted in steps along the body to wherever the shorter body may lie in the longer one, and beyond.
+
+    For each step there are two matrices: with the shift alone, and with the centers of mass of what both show then
+    brought onto each other across the body.
+    """
+    ours = fixed.points(fixed.foreground, SCAN_SAMPLES, 0)[0] @ start.T
+    theirs = moving.points(moving.foreground, SCAN_SAMPLES, 0)[0]
+    low, high = ours[:, 2].min(), ours[:, 2].max()
+    bottom, top = theirs[:, 2].min(), theirs[:, 2].max()
+    ends = bottom - low, top - high
+    for step in np.arange(min(*ends, 0.0) - REACH_MM, max(*ends, 0.0) + REACH_MM + 1, ALONG_MM):
+        yield shift(np.array([0.0, 0.0, step])) @ start
+        a = ours[(ours[:, 2] + step >= bottom) & (ours[:, 2] + step <= top)]
+        b = theirs[(theirs[:, 2] >= low + step) & (theirs[:, 2] <= high + step)]
+        if min(len(a), len(b)):
+            across = b[:, :2].mean(axis=0) - a[:, :2].mean(axis=0)
+            yield shift(np.array([*across, step])) @ start
+
+
+def _apart(peaks: list[Peak]) -> list[Peak]:
+    """The highest peaks, none of them less than two steps from a higher one."""
+    chosen: list[Peak] = []
+    for peak in sorted(peaks, key=lambda peak: -peak.value):
+        where = [np.linalg.norm((peak.matrix - one.matrix)[:3, 3]) for one in chosen]
+        if all(distance > 2 * ALONG_MM for distance in where):
+            chosen.append(peak)
+        if len(chosen) == PEAKS:
+            break
+    return chosen
 
 
 def turned_peak(fixed: PreparedVolume, moving: PreparedVolume, matrix: np.ndarray) -> Peak | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # elastix's process imports this module, and starts faster wi
 __all__ = ["PreparedVolume", "prepare"]
 
 MIN_SIDE = 4  # voxels
+PART = 1 / 3  # of the largest connected part; what is as large belongs to the body too
 TABLE = 3.0  # mm; a table's shell is thinner than twice this, a head is thicker
 
 
@@ -154,7 +155,7 @@ def _odd_size(affine: np.ndarray, millimeters: float) -> Sequence[int]:
 
 
 def _body(values: np.ndarray, affine: np.ndarray, threshold: float | None) -> np.ndarray:
-    """The largest connected part above the background, holes filled.
+    """The largest connected part above the background and those a third as large, such as a second leg, holes filled.
 
     Above a threshold in HU, the thin shell of a table is opened away first. Without one, the background is what lies
     below half of Otsu's threshold, so that dark tissue counts too.
@@ -169,7 +170,9 @@ def _body(values: np.ndarray, affine: np.ndarray, threshold: float | None) -> np
         above = values > values.min() + (otsu_threshold(values) - values.min()) / 2
     labels, count = ndimage.label(above)
     if count > 1:
-        above = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        above = (sizes >= PART * sizes.max())[labels]
     return ndimage.binary_fill_holes(above)
 
 

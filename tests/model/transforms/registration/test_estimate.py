@@ -9,13 +9,14 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from scipy import ndimage
-from scripts.transforms.registration.alignment import SCAN_VOXEL, turned_peak
+from scripts.transforms.registration.alignment import SCAN_VOXEL, scan, turned_peak
 from scripts.transforms.registration.estimate import Candidate, best_of, confirmed, prepared_pair
 from scripts.transforms.registration.plausibility import rotation_and_stretch, turn_of
+from scripts.transforms.registration.search import shift, start_matrices
 from scripts.transforms.registration.settings import SearchSettings
 from scripts.transforms.registration.transform import RegisterToMatch
 
-from tests.model.transforms.registration.phantom import AFFINE, FOUND, SHAPE, displaced, error, head, volume
+from tests.model.transforms.registration.phantom import AFFINE, FOUND, SHAPE, displaced, error, head, job, volume
 
 
 def test_a_slab_of_the_head():
@@ -38,6 +39,26 @@ def test_a_long_neck():
     affine[:3, 3] = (AFFINE @ [0, 0, -below, 1])[:3]
     found = RegisterToMatch().estimate(volume(values, affine), volume(head("mr")))
     assert error(found.matrix, truth) < 1.5
+
+
+def test_a_scan_finds_the_head_of_a_whole_body():
+    """800 mm of body below the moving head, and its center of mass 400 mm away: a head is to be found in it."""
+    moved, truth = displaced(head("ct"), (4, -5, 6), (10, -8, 12))
+    below = 200
+    values = np.pad(moved.numpy()[0], ((12, 12), (12, 12), (below, 0)), constant_values=-1000.0)
+    x, y, z = (axis - n / 2 for axis, n in zip(np.indices(values.shape), values.shape, strict=True))
+    trunk = np.hypot(x, (y + 4) * 1.5) < 30 + 3 * np.sin(z / 20)
+    trunk[..., below + 8 :] = False
+    values[trunk] = np.maximum(values[trunk], 40)
+    affine = AFFINE.copy()
+    elsewhere = shift(np.array([30.0, 20.0, 700.0]))
+    affine = elsewhere @ AFFINE @ shift(np.array([-12.0, -12.0, -below]))
+    truth = elsewhere @ truth
+    body, fixed = volume(values, affine), volume(head("mr"))
+    pair = prepared_pair(body, fixed, SCAN_VOXEL, SearchSettings())
+    starts = start_matrices(job(body, fixed))
+    assert min(error(start, truth) for start in starts) > 300
+    assert error(scan(*pair, starts), truth) < 20
 
 
 def thigh(contrast: str) -> np.ndarray:

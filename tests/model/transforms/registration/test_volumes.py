@@ -45,6 +45,26 @@ def test_the_table_is_removed(unit):
     assert not done.mask[:5, 5:7].any()
 
 
+@pytest.mark.parametrize(
+    ("unit", "air", "radius", "both"),
+    [
+        pytest.param("HU", -1000.0, 5, True, id="a second leg in a CT"),
+        pytest.param("", 0.0, 5, True, id="a second leg in an MR"),
+        pytest.param("HU", -1000.0, 3, False, id="something small beside a CT"),
+        pytest.param("", 0.0, 3, False, id="something small beside an MR"),
+    ],
+)
+def test_parts_of_a_body(unit, air, radius, both):
+    """Two legs that do not touch are one body, whichever shows more; what is small is none of it."""
+    x, y = np.ogrid[:44, :24]
+    values = np.full((44, 24, 20), air, np.float32)
+    values[np.hypot(x - 12, y - 12) < 7] = 60
+    values[np.hypot(x - 32, y - 12) < radius] = 60
+    image = volume(values, np.diag([4.0, 4.0, 4.0, 1.0]))
+    image.meta["unit"] = unit
+    assert prepare(image, "fixed", 4.0, SETTINGS).foreground[32, 12, 10] == both
+
+
 def test_the_mask_has_a_margin():
     done = prepare(volume(head("mr")), "fixed", 2.0, SETTINGS)
     wide = prepare(volume(head("mr")), "fixed", 2.0, SearchSettings(margin=9))
