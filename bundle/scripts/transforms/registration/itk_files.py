@@ -22,6 +22,7 @@ __all__ = ["SUFFIXES", "itk_transform_text", "main", "read_itk_matrix"]
 
 CPU_SECONDS = 10  # to read a file; those of people take below one
 MEMORY = 2**30  # bytes, beside eight times the file
+MATRIX_BYTES = 1024  # sixteen numbers as text are fewer
 SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5", ".mat")
 RAS_TO_LPS = lps_from_ras(np.eye(4))
 PROBES = np.vstack([np.zeros(3), 100.0 * np.eye(3)])  # mm
@@ -34,7 +35,8 @@ def read_itk_matrix(path: Path) -> np.ndarray:
         path: a file ending in one of ``SUFFIXES``. A composite of linear transforms is linear.
 
     Raises:
-        ValueError: When it holds no transform, several, or one that is not linear or not three-dimensional.
+        ValueError: When it holds no transform, several, or one that is not linear or not three-dimensional; or a bare
+            matrix as text.
         RuntimeError: When ITK cannot read it.
     """
     from itk.itkHDF5TransformIOPython import itkHDF5TransformIOTemplateD
@@ -43,6 +45,11 @@ def read_itk_matrix(path: Path) -> np.ndarray:
     from itk.itkTransformFileReaderPython import itkTransformFileReaderTemplateD
     from itk.itkTxtTransformIOPython import itkTxtTransformIOTemplateD
 
+    if _is_bare_matrix(path):
+        raise ValueError(
+            "it is a bare matrix as text, such as FSL's, which does not say between which points it goes. Convert it, "
+            "for example with `c3d_affine_tool -ref A -src B FILE -fsl2ras -oitk OUT.tfm`"
+        )
     formats = {".mat": itkMatlabTransformIOTemplateD, ".h5": itkHDF5TransformIOTemplateD}
     formats[".hdf5"] = formats[".h5"]
     reader = itkTransformFileReaderTemplateD.New()
@@ -64,6 +71,16 @@ def read_itk_matrix(path: Path) -> np.ndarray:
     matrix[:3, :3] = (np.array(ends) - origin).T / PROBES[1, 0]
     matrix[:3, 3] = origin
     return RAS_TO_LPS @ matrix @ RAS_TO_LPS
+
+
+def _is_bare_matrix(path: Path) -> bool:
+    """Whether a file is text with sixteen numbers and nothing else."""
+    with path.open("rb") as file:
+        words = file.read(MATRIX_BYTES).split()
+    try:
+        return len(np.array(words, dtype=float)) == 16
+    except ValueError:
+        return False
 
 
 def itk_transform_text(matrix: np.ndarray, deformation: Deformation | None = None) -> str:

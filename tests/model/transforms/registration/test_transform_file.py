@@ -60,6 +60,7 @@ def scaled(*sizes: float) -> str:
         pytest.param("t.tfm", "hello", "ITK cannot read it: Tags must be delimited", id="no transform"),
         pytest.param("t.h5", "hello", "ITK cannot read it: H5Fopen failed", id="no HDF5"),
         pytest.param("t.mat", "hello", "expected one rigid or affine transform", id="no MATLAB"),
+        pytest.param("t.mat", "1 0 0 5 \n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "bare matrix as text, such as FSL's", id="FSL"),
         pytest.param("t.tfm", "", "expected one rigid or affine transform", id="empty"),
         pytest.param("t.xfm", scaled(1, 1, 1), "expected a transform file ending in .tfm", id="suffix"),
         pytest.param("t.tfm", scaled(1, 1, -1), "it mirrors it", id="mirror"),
