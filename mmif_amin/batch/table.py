@@ -31,6 +31,7 @@ class Row:
         Qabf: see the metric of this name. Defaults to None.
         registration_nmi: normalized mutual information after the registration. Defaults to None.
         error: why it failed. Defaults to None.
+        warning: what a person must know of how the two lie to each other. Defaults to None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Row:
     Qabf: float | None = None
     registration_nmi: float | None = None
     error: str | None = None
+    warning: str | None = None
 
     @classmethod
     def of_report(cls, name: str, status: str, report: StudyReport) -> Row:
@@ -50,7 +52,8 @@ class Row:
             return round(report.metrics[key], 4) if key in report.metrics else None
 
         after = round(report.registration.after, 4) if report.registration else None
-        return cls(name, status, report.seconds, metric("VIF"), metric("VIFlocal"), metric("Qabf"), after)
+        figures = metric("VIF"), metric("VIFlocal"), metric("Qabf"), after
+        return cls(name, status, report.seconds, *figures, warning=report.alignment and report.alignment.warning)
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -88,5 +91,5 @@ def read_table(path: Path) -> list[Row]:
 
 
 def _row(line: dict[str, str]) -> Row:
-    texts = {"name", "status", "error"}
+    texts = {"name", "status", "error", "warning"}
     return Row(**{key: (value if key in texts else float(value)) if value else None for key, value in line.items()})  # type: ignore[arg-type]

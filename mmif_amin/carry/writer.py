@@ -173,6 +173,7 @@ class CarryWriter:
         registration = study.get(StudyKeys.SOURCE_B_REGISTRATION)
         source = drawn_on(drawn, frames, series, registration is not None)
         matrix = np.array(registration.matrix) if registration and source == 1 else np.eye(4)
+        warning = registration.warning if registration else ""
         affine = study[SourceKeys.SOURCE_A].affine.numpy()
         shape = tuple(study[SourceKeys.SOURCE_A].shape[1:])
         rows: list[dict[str, Any]] = []
@@ -189,7 +190,7 @@ class CarryWriter:
             if mask.any():
                 place = before + len(masks) + 1
                 row["volume"] = "_".join(filter(None, (f"{place:02d}", _slug(label)))) + ".nii.gz"
-                write_nifti(folder / FOLDER / row["volume"], mask[None], affine)
+                write_nifti(folder / FOLDER / row["volume"], mask[None], affine, warning)
                 masks.append(mask)
                 kept.append(replace(structure, name=label))
             rows.append(row)

@@ -64,7 +64,8 @@ def write_preview(study: Path, path: Path) -> Path:
     unit = "" if report.sources.b.unit == "arbitrary" else f" {report.sources.b.unit}"
     height = contact_sheet_height(rows) - LENGTH_HEIGHT
     legend = [scale_bar(table, low, high, f"{other}{unit}", height), length_bar(pixels_per_mm)]
-    titles = [structural, other, "fused, not for diagnosis"]
+    beyond = report.registration is not None and report.registration.beyond_limits
+    titles = [structural, other, "registration beyond limits!" if beyond else "fused, not for diagnosis"]
     return write_contact_sheet(path, rows, titles, names, np.concatenate(legend, axis=1))
 
 

@@ -63,7 +63,10 @@ ARCHIVE = parse_address("dicomweb://127.0.0.1:8042/dicom-web")
 LOGIN = {ARCHIVE.place: {"token": "secret"}, "other:1": {"user": "u", "password": "p"}}
 FIGURES = {"seconds": 40.0, "memory_gb": 1.5, "read_mb": 20, "written_mb": 30, "efficiency": 0.9}
 STUDIES = b'name,source_a,source_b,task,series_a\none,a.nii.gz,b.nii.gz,CT-MRI,\n,c,d,,3\n"t,wo",e,f,PET-MRI,1.2.3\n'
-TABLE = b"name,status,seconds,VIF,VIFlocal,Qabf,registration_nmi,error\none,fused,3.5,0.5,,,1.2,\ntwo,failed,,,,,,why\n"
+TABLE = (
+    b"name,status,seconds,VIF,VIFlocal,Qabf,registration_nmi,error,warning\n"
+    b"one,fused,3.5,0.5,,,1.2,,\ntwo,failed,,,,,,why,\n"
+)
 CONFIG = json.loads((CONFIGS / "train_two_level.json").read_text())
 
 

@@ -216,13 +216,14 @@ def read_nifti_volume(path: str | os.PathLike, modality: Modality | None = None,
     return Volume(values, affine, modality, unit, tuple(notes))
 
 
-def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray) -> Path:
+def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray, warning: str = "") -> Path:
     """Write a (1, X, Y, Z) volume as float32 NIfTI, a label as uint8, or a (3, X, Y, Z) one as RGB NIfTI.
 
     Args:
         path: name ending in .nii or .nii.gz.
         values: volume of real numbers; a label as bool; RGB as uint8.
         affine: voxel-to-world matrix, millimeters.
+        warning: at most 43 ASCII letters for the header's description, which holds 80 bytes. Defaults to none.
 
     Raises:
         InputError: When the suffix is not NIfTI's, or it cannot be written.
@@ -238,7 +239,7 @@ def write_nifti(path: str | os.PathLike, values: np.ndarray, affine: np.ndarray)
         voxels = values[0].astype(np.uint8 if values.dtype == bool else np.float32, copy=False)
     image = nibabel.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"MMIF-AMIN, not for diagnostic use"
+    image.header["descrip"] = "; ".join(filter(None, ("MMIF-AMIN, not for diagnostic use", warning))).encode("ascii")
     return write_atomically(path, lambda temporary: nibabel.save(image, temporary))
 
 

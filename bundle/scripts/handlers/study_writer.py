@@ -108,7 +108,7 @@ class StudyWriter:
         fused, image = (study[key].cpu().numpy()[0] for key in (CommonKeys.PRED, CommonKeys.IMAGE))
         affine = study[SourceKeys.SOURCE_A].affine.numpy()
         if is_nifti(self.output):
-            write_nifti(self.output, fused, affine)
+            write_nifti(self.output, fused, affine, _warning(study))
             self.memory.stop()
             return
         if self.dicom and not study[StudyKeys.SOURCE_A_FILE].headers:
@@ -116,7 +116,7 @@ class StudyWriter:
 
         def write(folder: Path) -> None:
             _write_volumes(folder, study, fused, affine)
-            lost = _write_loss(folder, fused[0], image, affine) if self.loss_map else None
+            lost = _write_loss(folder, study, fused[0], image, affine) if self.loss_map else None
             if self.dicom:
                 _write_dicom(folder, study, fused[0], affine)
             self._report(engine, study, fused[0], image, affine, lost).write(folder / REPORT_NAME)
@@ -185,14 +185,21 @@ def _source(study: Mapping[str, Any], key: str) -> SourceReport:
     )
 
 
+def _warning(study: Mapping[str, Any]) -> str:
+    """What the header of each volume says of the registration."""
+    registration = study.get(StudyKeys.SOURCE_B_REGISTRATION)
+    return registration.warning if registration else ""
+
+
 def _write_volumes(folder: Path, study: Mapping[str, Any], fused: np.ndarray, affine: np.ndarray) -> None:
     """Write the fused volume, in gray and in color, the sources and the transform between them."""
-    write_nifti(folder / "fused.nii.gz", fused, affine)
+    warning = _warning(study)
+    write_nifti(folder / "fused.nii.gz", fused, affine, warning)
     if study.get(StudyKeys.PRED_COLOR) is not None:
-        write_nifti(folder / "fused_color.nii.gz", study[StudyKeys.PRED_COLOR].numpy(), affine)
+        write_nifti(folder / "fused_color.nii.gz", study[StudyKeys.PRED_COLOR].numpy(), affine, warning)
     for key in (SourceKeys.SOURCE_A, SourceKeys.SOURCE_B, StudyKeys.SOURCE_B_UNREGISTERED):
         if study.get(key) is not None:
-            write_nifti(folder / f"{key}.nii.gz", study[key].numpy(), affine)
+            write_nifti(folder / f"{key}.nii.gz", study[key].numpy(), affine, warning)
     if study.get(StudyKeys.SOURCE_B_REGISTRATION) is not None:
         study[StudyKeys.SOURCE_B_REGISTRATION].write(folder / "registration.tfm")
 
@@ -221,11 +228,13 @@ def _slices(*volumes: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.moveaxis(volume, axis, 0) for volume in volumes)
 
 
-def _write_loss(folder: Path, fused: np.ndarray, image: np.ndarray, affine: np.ndarray) -> LossReport:
+def _write_loss(
+    folder: Path, study: Mapping[str, Any], fused: np.ndarray, image: np.ndarray, affine: np.ndarray
+) -> LossReport:
     maps, lost = loss_maps(*_slices(fused, *image, affine=affine))
     axis = best_axis(fused.shape, affine)
     for letter, volume in zip("ab", maps, strict=True):
-        write_nifti(folder / f"loss_{letter}.nii.gz", np.moveaxis(volume, 0, axis)[None], affine)
+        write_nifti(folder / f"loss_{letter}.nii.gz", np.moveaxis(volume, 0, axis)[None], affine, _warning(study))
     return LossReport(a=lost[0], b=lost[1])
 
 

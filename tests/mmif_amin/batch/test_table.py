@@ -8,7 +8,8 @@ from mmif_amin.scripts.utils.checks import InputError
 from mmif_amin.batch.table import DONE_BEFORE, FAILED, FUSED, Row, write_table
 from tests.model.data.study_reports import BARE, FULL
 
-HEADER = "name,status,seconds,VIF,VIFlocal,Qabf,registration_nmi,error"  # people read this table with their own scripts
+# People read this table with their own scripts.
+HEADER = "name,status,seconds,VIF,VIFlocal,Qabf,registration_nmi,error,warning"
 
 
 def test_table(tmp_path):
@@ -19,7 +20,9 @@ def test_table(tmp_path):
     ]
     write_table(tmp_path / "batch.csv", rows)
     text = (tmp_path / "batch.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[:3] == [HEADER, "one,fused,15.5,0.625,0.375,0.5,1.21,", "two,done before,15.5,,,,,"]
+    accepted = "registration accepted beyond the limits: it turns by 50 degrees (limit 45)"
+    lines = [HEADER, f"one,fused,15.5,0.625,0.375,0.5,1.21,,{accepted}", "two,done before,15.5,,,,,,"]
+    assert text.splitlines()[:3] == lines
     with (tmp_path / "batch.csv").open(encoding="utf-8") as file:
         assert list(csv.DictReader(file))[2] == dict.fromkeys(HEADER.split(","), "") | {
             "name": "three",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scripts import BUNDLE_ROOT
 from scripts.data.nifti import check_nifti, load_nifti, read_nifti_volume, write_nifti
+from scripts.data.volume import ACCEPTED_BEYOND_LIMITS
 from scripts.utils.checks import InputError
 from scripts.utils.enums import Modality
 
@@ -109,12 +110,13 @@ def test_truncated(tmp_path):
 def test_write_and_read_back(tmp_path, name):
     affine = np.diag([2.0, 2.0, 3.0, 1.0])
     values = np.random.default_rng(0).random((1, 4, 5, 6))
-    path = write_nifti(tmp_path / "deep" / name, values, affine)
+    path = write_nifti(tmp_path / "deep" / name, values, affine, ACCEPTED_BEYOND_LIMITS)
     again, image, _ = load_nifti(path)
     assert np.array_equal(again, values[0].astype(np.float32))
     assert np.array_equal(image.affine, affine)
     assert image.header.get_xyzt_units()[0] == "mm"
-    assert b"not for diagnostic use" in image.header["descrip"].item()
+    told = image.header["descrip"].item()
+    assert told == b"MMIF-AMIN, not for diagnostic use; registration accepted beyond the limits"
 
 
 def test_write_color(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.volume import ACCEPTED_BEYOND_LIMITS
 from ...utils.files import write_atomically
 from .deformation import Deformation
 from .similarity import METRIC
@@ -60,6 +61,11 @@ class Registration:
     deformation: Deformation | None = field(default=None, repr=False)
     deformed: dict[str, Any] | None = None
 
+    @property
+    def warning(self) -> str:
+        """What each output says of a registration that was accepted beyond its limits; else nothing."""
+        return ACCEPTED_BEYOND_LIMITS if self.beyond_limits else ""
+
     def map(self, points: np.ndarray) -> np.ndarray:
         """Moving points (N, 4) of fixed points (N, 4), RAS, millimeters."""
         if self.deformation is not None:
@@ -75,9 +81,12 @@ class Registration:
         """Write the transform as an ITK text file (.tfm), which 3D Slicer and ITK read.
 
         As ITK resamples, it maps points of the fixed image to the moving one, in LPS; 3D Slicer, where it is applied to
-        the moving volume, inverts it by itself.
+        the moving volume, inverts it by itself. A comment says which limits it breaks, if it was accepted beyond them.
 
         Raises:
             InputError: When it cannot be written.
         """
-        return write_atomically(path, lambda temporary: temporary.write_text(self.itk_text, encoding="ascii"))
+        first, _, rest = self.itk_text.partition("\n")
+        comment = [f"# {self.warning}: {'; '.join(self.beyond_limits)}"] if self.beyond_limits else []
+        text = "\n".join([first, *comment, rest])
+        return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="ascii"))

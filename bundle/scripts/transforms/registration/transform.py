@@ -16,7 +16,6 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import look_up_option
 
-from ...data.volume import ACCEPTED_BEYOND_LIMITS
 from ...utils.checks import InputError
 from ...utils.enums import BodyRegion, RegistrationKind, RegistrationStart, StudyKeys
 from .alignment import SCAN_VOXEL, Alignment, measure_alignment
@@ -242,7 +241,7 @@ class RegisterToMatchd(MapTransform, InvertibleTransform):
             return None, self.register.alignment(moving, fixed, reason)
         registration = self.register.estimate(moving, fixed)
         warning = (
-            f"{ACCEPTED_BEYOND_LIMITS}: {'; '.join(registration.beyond_limits)}" if registration.beyond_limits else None
+            f"{registration.warning}: {'; '.join(registration.beyond_limits)}" if registration.beyond_limits else None
         )
         return registration, Alignment("registered", registration.after, warning=warning)
 

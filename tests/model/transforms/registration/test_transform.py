@@ -11,6 +11,7 @@ from scripts.data.volume import Volume
 from scripts.transforms.registration.plausibility import REGION_LIMITS, Limits
 from scripts.transforms.registration.settings import SearchSettings
 from scripts.transforms.registration.transform import RegisterToMatch, RegisterToMatchd
+from scripts.transforms.registration.transform_file import read_transform
 from scripts.utils.checks import InputError
 
 from tests.model.transforms.registration.phantom import AFFINE, FOUND, SHAPE, displaced, error, head, noise, volume
@@ -159,18 +160,21 @@ def test_a_transform_file_and_a_registration():
         RegisterToMatchd("b", "a", kind="rigid", transform="t.tfm")
 
 
-def test_a_registration_is_accepted_beyond_its_limits():
-    """It is marked in the registration, in the alignment and in the notes of the source."""
+def test_a_registration_is_accepted_beyond_its_limits(tmp_path):
+    """It is marked in the registration, in the notes of the source and in the transform file, which ITK reads."""
     moving, _ = displaced(head("ct"), (8, -10, 6), (12, -9, 10))
     data = {"a": volume(head("mr")), "b": moving, "b_file": Volume(moving.numpy()[0], AFFINE)}
     asked = {"kind": "rigid", "start": "center_of_mass", "limits": {"rotation": 5.0}}
-    with pytest.raises(InputError, match=r"it turns by 15 degrees \(limit 5\).*--accept-registration"):
+    with pytest.raises(InputError, match=r"it turns by 14 degrees \(limit 5\).*--accept-registration"):
         RegisterToMatchd("b", "a", **asked)(data)
     result = RegisterToMatchd("b", "a", **asked, accept_registration=True)(data)
     (broken,) = result["b_registration"].beyond_limits
-    assert broken == "it turns by 15 degrees (limit 5)"
+    assert broken == "it turns by 14 degrees (limit 5)"
     assert result["b_file"].notes == (f"registration accepted beyond the limits: {broken}",)
     assert result["b_registration"].to_dict()["beyond_limits"] == [broken]
+    path = result["b_registration"].write(tmp_path / "t.tfm")
+    assert path.read_text().splitlines()[1] == f"# registration accepted beyond the limits: {broken}"
+    assert np.allclose(read_transform(path, (None, None)), result["b_registration"].matrix)
 
 
 def test_limits_go_by_the_region():
