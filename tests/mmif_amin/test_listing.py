@@ -9,6 +9,7 @@ import pytest
 
 from mmif_amin.cli import main
 from mmif_amin.listing import list_folder
+from mmif_amin.scripts.data.study import Study, find_study
 from tests.model.dicom import dicom_phantoms as made
 from tests.model.dicom.dicom_phantoms import write_series
 from tests.model.dicom.reading import assert_nameless
@@ -72,6 +73,8 @@ def test_table_and_json_name_nobody(folder, capsys):
     assert lines[1].split() == ["1", "P1", "2024-01-02", "MR", "24x20x10", "1x1.5x3", "F1", "T1"]
     assert "PET-MRI: --series-a 1 --series-b 2 (one frame of reference)" in lines
     assert "24x20x10, 2 volumes" in table
+    assert "series 4: volumes 1: time=1; 2: time=2" in lines
+    assert json.loads(text)["series"][3]["labels"] == [{"time": "1"}, {"time": "2"}]
     assert "series 8: US is not fused, only MR, CT, PT and NM" in lines
     assert lines[-1] == "unreadable files passed over: 1"
 
@@ -87,6 +90,19 @@ def test_two_patients_make_no_pair(tmp_path):
     listing = list_folder(tmp_path)
     assert listing.pairs == ()
     assert listing.lines()[-1].endswith("if two patients here are one person, fuse has --same-patient")
+
+
+def test_each_series_of_one_number_has_a_name_that_fuse_takes(tmp_path):
+    for n, kind in enumerate(("MR", "MR", "PT")):
+        write_series(tmp_path / str(n), (4, 4, 3), kind, SeriesNumber=3, SeriesInstanceUID=f"1.2.840.1{n}.77777")
+    listing = list_folder(tmp_path)
+    assert {row.number for row in listing.series} == {3}
+    names = {row.uid: row.name for row in listing.series}
+    assert len(set(names.values())) == 3
+    for pair in listing.pairs:
+        study = Study(str(tmp_path), str(tmp_path), series_a=names[pair.series_a], series_b=names[pair.series_b])
+        found = find_study(study)
+        assert (found.a.opened.series.uid, found.b.opened.series.uid) == (pair.series_a, pair.series_b)
 
 
 def test_many_pairs_are_cut_in_the_table(tmp_path):

@@ -177,10 +177,71 @@ def test_a_folder_whose_pair_is_clear_needs_no_task(tmp_path, kinds, expected):
         assert read_study(study)[2] == expected
 
 
+def write_kinds(folder, *kinds):
+    """One series for each: its modality, and keywords."""
+    for number, (modality, keywords) in enumerate(kinds, start=1):
+        own = {"SeriesNumber": number, "SeriesDescription": f"{modality} {number}"} | keywords
+        write_series(folder, (4, 4, 3), modality, prefix=f"S{number}_", **own)
+    return Study(str(folder), str(folder))
+
+
+PLACE = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+OTHER = {"PatientID": "9", "PatientName": "ROE^RICHARD"}
+T1, FLAIR = {"SeriesDescription": "T1"}, {"SeriesDescription": "FLAIR"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "options", "expected"),
+    [
+        pytest.param(
+            [("CT", {}), ("CT", {"without": PLACE}), ("PT", {}), ("PT", {"PhotometricInterpretation": "RGB"})],
+            {},
+            ("CT 1", "PT 3"),
+            id="reports and screenshots are no candidates",
+        ),
+        pytest.param(
+            [("MR", OTHER), ("PT", OTHER), ("MR", {}), ("PT", {})],
+            {"series_a": "3"},
+            ("MR 3", "PT 4"),
+            id="B of the same patient",
+        ),
+        pytest.param(
+            [("MR", OTHER), ("PT", OTHER), ("MR", {}), ("PT", {})],
+            {"series_a": "3", "task": "PET-MRI"},
+            ("MR 3", "PT 4"),
+            id="B of the same patient, by the task",
+        ),
+        pytest.param([("MR", FLAIR), ("MR", T1)], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR by the task"),
+        pytest.param(
+            [("MR", FLAIR), ("MR", T1), ("PT", {})], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR beside PET"
+        ),
+        pytest.param(
+            [("MR", FLAIR), ("MR", T1)], {"task": "MRI-MRI", "series_a": "1"}, ("FLAIR", "T1"), id="the other MRI"
+        ),
+        pytest.param(
+            [("CT", {"SeriesNumber": 1}), ("PT", {"SeriesNumber": 1})],
+            {"task": "PET-CT", "series_a": "1", "series_b": "1"},
+            ("CT 1", "PT 2"),
+            id="one number for both",
+        ),
+    ],
+)
+def test_a_clear_choice_is_made(tmp_path, kinds, options, expected):
+    found = find_study(replace(write_kinds(tmp_path, *kinds), **options))
+    assert tuple(source.opened.series.description for source in (found.a, found.b)) == expected
+
+
+def test_the_message_offers_only_tasks_that_are_clear(tmp_path):
+    study = write_kinds(tmp_path, ("MR", {}), ("MR", {}), ("CT", {}), ("PT", {}))
+    with pytest.raises(InputError, match="found 2. Choose .* or by the modalities of B and A: --task PET-CT. It holds"):
+        find_study(study)
+    assert find_study(replace(study, task="PET-CT")).a.opened.series.description == "CT 3"
+
+
 def test_several_series_for_source_b_are_said_to_be_that(tmp_path):
     for number, kind in enumerate(("MR", "CT", "PT"), start=1):
         write_series(tmp_path, (4, 4, 3), kind, prefix=f"S{number}_", SeriesNumber=number)
-    message = r"one series for source B beside series 1 \(MR\), found 2. Choose .* such as --task PET-MRI. It holds:"
+    message = r"one series for source B beside series 1 \(MR\), found 2. Choose .*: --task CT-MRI, --task PET-MRI or --task PET-CT"
     with pytest.raises(InputError, match=message):
         find_study(Study(str(tmp_path), str(tmp_path)))
 
