@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from .find import Scan, Series, scan_folder
 from .frames import Plane, planes_of
 from .geometry import Grid, grid_of
 from .header import blaming, read_header
-from .pixels import read_values, transfer_syntax
+from .pixels import TruncatedError, read_values, transfer_syntax
 from .privacy import BURNED_IN, burned_in, quiet_pydicom
 from .several import OneVolume, volumes_of
 from .stack import parallel_slices
@@ -113,10 +114,7 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
         notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
     if burned_in(headers.values()):
         notes.append(BURNED_IN)
-    planes: list[Plane] = []
-    for file, header in headers.items():
-        with blaming(file):
-            planes += planes_of(file, header, transfer_syntax(file, header), who, notes)
+    planes = _planes(headers, who, notes)
     try:
         with blaming(scan.path):
             volumes = volumes_of(parallel_slices(planes, who, notes), who, notes)
@@ -132,6 +130,27 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     if any(grid.size != grids[0].size or len(grid.heights) != len(grids[0].heights) for grid in grids):
         raise InputError(f"{who}: expected volumes of one size for their mean, got different ones. Choose one volume.")
     return OpenedSeries(series, scan, volume, who, headers, volumes, chosen, grids, list(dict.fromkeys(notes)))
+
+
+def _planes(headers: Mapping[Path, Any], who: str, notes: list[str]) -> list[Plane]:
+    """All slices of the files, without truncated copies of images that are there whole."""
+    planes: list[Plane] = []
+    names = {file: str(header.get("SOPInstanceUID") or file) for file, header in headers.items()}
+    copies = Counter(names.values())
+    for file, header in headers.items():
+        with blaming(file):
+            try:
+                syntax = transfer_syntax(file, header)
+            except TruncatedError:
+                copies[names[file]] -= 1
+                if not copies[names[file]]:
+                    raise
+                continue
+            planes += planes_of(file, header, syntax, who, notes)
+    cut = len(headers) - copies.total()
+    if cut:
+        notes.append(f"truncated copies of images passed over: {cut}")
+    return planes
 
 
 def read_dicom_volume(
