@@ -153,7 +153,9 @@ def _row(series: Series, scan: Scan) -> SeriesRow:
     problem = "localizer" if series.localizer else ""
     if modality_of(series) is None:
         known = in_words(list(DICOM_MODALITIES.values()))
-        problem = f"{series.modality} is not fused, only {known}" if series.modality else f"no modality, expected {known}"
+        problem = (
+            f"{series.modality} is not fused, only {known}" if series.modality else f"no modality, expected {known}"
+        )
     try:
         opened = open_series(series, scan, volume="1")
     except InputError as error:

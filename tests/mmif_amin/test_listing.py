@@ -6,10 +6,10 @@ import json
 
 import pydicom
 import pytest
+from mmif_amin.scripts.data.study import Study, find_study
 
 from mmif_amin.cli import main
 from mmif_amin.listing import list_folder
-from mmif_amin.scripts.data.study import Study, find_study
 from tests.model.dicom import dicom_phantoms as made
 from tests.model.dicom.dicom_phantoms import write_series
 from tests.model.dicom.reading import assert_nameless

@@ -272,8 +272,8 @@ def _check_two(study: Study, a: Series | None, b: Series | None) -> None:
         return
     if a and b and a.uid == b.uid:
         raise InputError(
-            "Expected two series, found one and the same for A and B. Is the second one there? Name it with --series-b, "
-            "or two volumes of one series with --volume-a and --volume-b."
+            "Expected two series, found one and the same for A and B. Is the second one there? Name it with "
+            "--series-b, or two volumes of one series with --volume-a and --volume-b."
         )
     paths = (study.source_a, study.source_b)
     if all(map(is_nifti, paths)) and all(map(os.path.isfile, paths)) and os.path.samefile(*paths):

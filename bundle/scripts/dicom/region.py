@@ -67,7 +67,7 @@ def body_region(header: Any) -> BodyRegion | None:
 
 
 def _names(header: Any) -> Iterator[str]:
-    """What a header calls the region: BodyPartExamined, then the codes, which multi-frame files keep with the frames."""
+    """What a header calls the region: BodyPartExamined, then the codes, which multi-frame files keep with frames."""
     yield str(header.get("BodyPartExamined") or "")
     shared, own = ((header.get(f"{word}FunctionalGroupsSequence") or [])[:1] for word in ("Shared", "PerFrame"))
     frames = [place for group in (*shared, *own) for place in group.get("FrameAnatomySequence") or []]

@@ -132,9 +132,7 @@ def _in_their_order(placed: Placed) -> list[Placed] | None:
     for tag in ORDERING_TAGS:
         keys = {place: [_rank(plane, tag) for plane in planes] for place, planes in by_place.items()}
         if all(len(set(values)) == len(values) and None not in values for values in keys.values()):
-            ordered = {
-                place: sorted(planes, key=lambda plane: _rank(plane, tag)) for place, planes in by_place.items()
-            }
+            ordered = {place: sorted(planes, key=lambda plane: _rank(plane, tag)) for place, planes in by_place.items()}
             return [[(place, planes[k]) for place, planes in ordered.items()] for k in range(counts.pop())]
     return None
 
