@@ -125,14 +125,19 @@ def find_study(study: Study, progress: Callable[[list[Path]], Iterable[Path]] = 
     """
     scans: dict[str, Scan] = {}
 
-    def scan(path: str) -> Scan | None:
+    def scan(letter: str, path: str, series: str | None) -> Scan | None:
+        if is_nifti(path):
+            if series is not None:
+                raise InputError(f"{path}: expected DICOM for --series-{letter} {series}, got NIfTI. Leave it out.")
+            return None
         place = os.path.realpath(path)
-        if not is_nifti(path) and place not in scans:
+        if place not in scans:
             scans[place] = scan_folder(path, progress)
-        return scans.get(place)
+        return scans[place]
 
     wanted_a, wanted_b = modalities_of(study.task) if study.task else (None, None)
-    scan_a, scan_b = scan(study.source_a), scan(study.source_b)
+    scan_a = scan("a", study.source_a, study.series_a)
+    scan_b = scan("b", study.source_b, study.series_b)
     series_a = _series_a(scan_a, study.series_a, (wanted_a, wanted_b)) if scan_a else None
     series_b = _series_b(scan_b, study.series_b, wanted_b, series_a) if scan_b else None
     told = (modality_of(series_a) if series_a else None, modality_of(series_b) if series_b else None)

@@ -269,6 +269,12 @@ def test_the_same_file_twice(tmp_path):
         find_study(Study(path, path, task="MRI-MRI"))
 
 
+def test_a_series_of_a_nifti_file(tmp_path):
+    study = Study(str(nifti(tmp_path / "a.nii.gz")), str(nifti(tmp_path / "b.nii.gz")), task="PET-MRI", series_b="3")
+    with pytest.raises(InputError, match="b.nii.gz: expected DICOM for --series-b 3, got NIfTI. Leave it out"):
+        find_study(study)
+
+
 def test_two_volumes_of_one_series(tmp_path):
     origin = {"RescaleIntercept": 0}
     for n, b_value in enumerate((0, 1000)):
