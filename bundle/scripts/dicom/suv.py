@@ -15,6 +15,7 @@ __all__ = ["scan_start", "suv_factor", "unit_and_factor"]
 
 UNITS_OF_CODES = {"Bq/ml": "BQML", "{counts}": "CNTS", "g/ml{SUVbw}": "GML"}  # of UCUM, in enhanced PET
 CORRECTIONS = {"AttenuationCorrected": "ATTN", "DecayCorrected": "DECY"}  # the same
+PLAIN = (("Slope", 1), ("Intercept", 0))  # a scaling that changes nothing
 MAX_HALF_LIVES = 10  # between injection and scan; more is an error of the clocks
 
 
@@ -116,12 +117,8 @@ def _units(header: Any) -> str:
     if header.get("Units"):
         return str(header.Units)
     code = next((str(item.get("CodeValue")) for item in header.get("MeasurementUnitsCodeSequence") or ()), "")
-    alike = all(
-        isclose(
-            float(header.get(f"RealWorldValue{part}", nan)), float(header.get(f"Rescale{part}", plain)), rel_tol=1e-6
-        )
-        for part, plain in (("Slope", 1), ("Intercept", 0))
-    )
+    pairs = ((header.get(f"RealWorldValue{part}", nan), header.get(f"Rescale{part}", plain)) for part, plain in PLAIN)
+    alike = all(isclose(float(real), float(rescaled), rel_tol=1e-6) for real, rescaled in pairs)
     return UNITS_OF_CODES.get(code, "missing") if alike else "missing"
 
 
