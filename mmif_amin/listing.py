@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["Listing", "PairRow", "SeriesRow", "list_folder"]
 
 SHOWN_PAIRS = 20
 SHOWN_VOLUMES = 12
+SHOWN_REASONS = 8
 NAMELESS = "without number and UID"
 NUMBER_DIGITS = 2  # decimals of millimeters
 
@@ -90,11 +92,13 @@ class Listing:
         series: its series, by number.
         pairs: those that could be fused.
         unreadable: how many files were passed over because they cannot be used.
+        unreadable_because: how many of them for each reason.
     """
 
     series: tuple[SeriesRow, ...]
     pairs: tuple[PairRow, ...]
     unreadable: int
+    unreadable_because: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -124,7 +128,8 @@ class Listing:
             hint = "; if two patients here are one person, fuse has --same-patient" if several else ""
             lines.append(f"no two series of one patient could be fused{hint}")
         if self.unreadable:
-            lines.append(f"unreadable files passed over: {self.unreadable}")
+            told = (f"{count} unreadable: {reason}" for reason, count in self.unreadable_because.items())
+            lines += [*map(_one_line, told), f"unreadable files passed over: {self.unreadable}"]
         return lines
 
 
@@ -144,7 +149,9 @@ def list_folder(path: str | os.PathLike, progress: Callable[[list[Path]], Iterab
         raise InputError(f"{path}: expected DICOM images, found none.{scan.passed_over()} Give another folder.")
     rows = [_row(series, scan) for series in scan.series]
     usable = [(series, row) for series, row in zip(scan.series, rows, strict=True) if not row.problem]
-    return Listing(tuple(rows), tuple(_pairs([series for series, _ in usable])), len(scan.unreadable))
+    pairs = _pairs([series for series, _ in usable])
+    reasons = Counter(text.removeprefix(f"{file}: ") for file, text in scan.unreadable.items())
+    return Listing(tuple(rows), tuple(pairs), len(scan.unreadable), dict(reasons.most_common(SHOWN_REASONS)))
 
 
 def _row(series: Series, scan: Scan) -> SeriesRow:

@@ -46,6 +46,9 @@ def test_what_a_folder_holds(folder):
     assert "Copy the missing slices" in rows[6].problem
     assert rows[8].problem == "US is not fused, only MR, CT, PT and NM"
     assert listing.unreadable == 1
+    ((reason, count),) = listing.unreadable_because.items()
+    assert count == 1
+    assert reason.startswith("expected DICOM that says what it is")
     uids = {row.uid: int(row.name) for row in listing.series}
     pairs = [
         (pair.task, uids[pair.series_a], uids[pair.series_b], pair.same_frame_of_reference) for pair in listing.pairs
@@ -76,6 +79,7 @@ def test_table_and_json_name_nobody(folder, capsys):
     assert "series 4: volumes 1: time=1; 2: time=2" in lines
     assert json.loads(text)["series"][3]["labels"] == [{"time": "1"}, {"time": "2"}]
     assert "series 8: US is not fused, only MR, CT, PT and NM" in lines
+    assert lines[-2].startswith("1 unreadable: expected DICOM that says what it is")
     assert lines[-1] == "unreadable files passed over: 1"
 
 

@@ -191,7 +191,7 @@ def _names(found: Sequence[Series]) -> list[str]:
     ends = [{series.uid[-length:] for series in found} for length in range(1, MOST_UID)]
     length = next((n for n, some in enumerate(ends, 1) if n >= PART_OF_UID and len(some) == len(found)), MOST_UID)
     return [
-        series.uid[-length:] if series.number is None or count[series.number] > 1 else str(series.number)
+        series.uid[-length:].lstrip(".") if series.number is None or count[series.number] > 1 else str(series.number)
         for series in found
     ]
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from ..data.volume import Volume
 from ..data.volume_choice import choose_volumes, volume_note
-from ..utils.checks import InputError
+from ..utils.checks import InputError, in_words
 from ..utils.enums import Modality
 from .choose import choose_series, modality_of
 from .find import Scan, Series, scan_folder
 from .frames import Plane, planes_of
 from .geometry import Grid, grid_of
 from .header import blaming, read_header
+from .patient import IDENTITY_TAGS, Patient
 from .pixels import TruncatedError, read_values, transfer_syntax
 from .privacy import BURNED_IN, burned_in, quiet_pydicom
 from .several import OneVolume, volumes_of
@@ -101,7 +102,7 @@ def open_series(series: Series, scan: Scan, volume: str | None = None) -> Opened
 
     Raises:
         InputError: When a file is damaged or cannot be decoded, the geometry is missing, mixed, or has gaps, several
-            volumes are there and none is chosen, or the pixels are in color.
+            volumes are there and none is chosen, the pixels are in color, or the files name several patients.
     """
     headers = dict(zip(series.files, series.headers, strict=True))
     return _opened(series, replace(scan, series=[series]), volume, headers)
@@ -114,6 +115,7 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
         notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
     if burned_in(headers.values()):
         notes.append(BURNED_IN)
+    _refuse_two_patients(series, headers, who)
     planes = _planes(headers, who, notes)
     try:
         with blaming(scan.path):
@@ -130,6 +132,16 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     if any(grid.size != grids[0].size or len(grid.heights) != len(grids[0].heights) for grid in grids):
         raise InputError(f"{who}: expected volumes of one size for their mean, got different ones. Choose one volume.")
     return OpenedSeries(series, scan, volume, who, headers, volumes, chosen, grids, list(dict.fromkeys(notes)))
+
+
+def _refuse_two_patients(series: Series, headers: Mapping[Path, Any], who: str) -> None:
+    """Refuse a series whose files name several patients; the message names the tags, never their values."""
+    found = {tag for header in headers.values() for tag in series.identity.differs_in(Patient.of(header))}
+    if found:
+        raise InputError(
+            f"{who}: expected the images of one patient, they differ in "
+            f"{in_words([tag for tag in IDENTITY_TAGS if tag in found])}. Split the series by patient."
+        )
 
 
 def _planes(headers: Mapping[Path, Any], who: str, notes: list[str]) -> list[Plane]:

@@ -10,7 +10,7 @@ from scripts.dicom.find import list_series
 from tests.conftest import SHARED
 from tests.model.dicom import dicom_phantoms as made
 from tests.model.dicom.dicom_phantoms import write_series
-from tests.model.dicom.reading import read
+from tests.model.dicom.reading import edit, read, refusal
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_real_pair(real_pair, modality, code):
     files = [f for f in list_series(real_pair)[code == "MR"].files if header.SOPInstanceUID in f.name]
     dataset = pydicom.dcmread(files[0])
     np.testing.assert_allclose(volume.values[:, :, 20].T, dataset.pixel_array * float(dataset.RescaleSlope), rtol=1e-6)
+
+
+def test_a_stranger_s_slice_in_a_series_is_refused(tmp_path):
+    phantom = write_series(tmp_path, PatientBirthDate="")
+    edit(phantom.files[4], PatientID="9", PatientName="ROE^RICHARD", PatientBirthDate="19500101")
+    text = refusal(tmp_path)
+    assert "expected the images of one patient, they differ in PatientID and PatientName. Split" in text
+    assert "ROE" not in text
