@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from ..utils.enums import BodyRegion
+from .header import require
 
 __all__ = ["body_region"]
+
+GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 # Defined terms of BodyPartExamined (PS3.16, annex L) and what else scanners write, by their beginnings; $ is the end of
 # a word. The first region that fits any word counts. The first line is tried on all words written together.
@@ -69,8 +73,13 @@ def body_region(header: Any) -> BodyRegion | None:
 def _names(header: Any) -> Iterator[str]:
     """What a header calls the region: BodyPartExamined, then the codes, which multi-frame files keep with frames."""
     yield str(header.get("BodyPartExamined") or "")
-    shared, own = ((header.get(f"{word}FunctionalGroupsSequence") or [])[:1] for word in ("Shared", "PerFrame"))
-    frames = [place for group in (*shared, *own) for place in group.get("FrameAnatomySequence") or []]
-    for item in (header, *frames):
-        for code in item.get("AnatomicRegionSequence") or []:
+    frames = [_items(item, "FrameAnatomySequence")[:1] for word in GROUPS for item in _items(header, word)[:1]]
+    for item in (header, *chain(*frames)):
+        for code in _items(item, "AnatomicRegionSequence"):
             yield str(code.get("CodeMeaning") or "")
+
+
+def _items(header: Any, keyword: str) -> list[Any]:
+    """Items of a sequence; none where the element is missing, or damaged and no sequence."""
+    value = header.get(keyword)
+    return list(value) if isinstance(value, require("pydicom").Sequence) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from math import isclose, nan
+from math import isclose
 from typing import Any
 
 from ..utils.enums import Modality
@@ -117,8 +117,8 @@ def _units(header: Any) -> str:
     if header.get("Units"):
         return str(header.Units)
     code = next((str(item.get("CodeValue")) for item in header.get("MeasurementUnitsCodeSequence") or ()), "")
-    pairs = ((header.get(f"RealWorldValue{part}", nan), header.get(f"Rescale{part}", plain)) for part, plain in PLAIN)
-    alike = all(isclose(float(real), float(rescaled), rel_tol=1e-6) for real, rescaled in pairs)
+    pairs = ((header.get(f"RealWorldValue{part}"), header.get(f"Rescale{part}", plain)) for part, plain in PLAIN)
+    alike = all(None not in pair and isclose(*map(float, pair), rel_tol=1e-6) for pair in pairs)
     return UNITS_OF_CODES.get(code, "missing") if alike else "missing"
 
 
