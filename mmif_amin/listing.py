@@ -16,6 +16,7 @@ from .scripts.dicom.choose import modality_of
 from .scripts.dicom.find import Scan, Series, scan_folder
 from .scripts.dicom.header import DICOM_MODALITIES, collecting_no_garbage
 from .scripts.dicom.read import open_series
+from .scripts.dicom.structure import structural_one
 from .scripts.utils.checks import InputError, in_words, printable
 
 __all__ = ["Listing", "PairRow", "SeriesRow", "list_folder"]
@@ -198,15 +199,17 @@ def _reason(error: InputError, scan: Scan) -> str:
 
 
 def _pairs(series: Sequence[Series]) -> list[PairRow]:
-    """Pairs of one patient, those of two modalities first."""
-    found = [
-        PairRow(f"{modality_of(b)}-{modality_of(a)}", a.uid, b.uid, bool(a.frame) and a.frame == b.frame)
-        for i, a in enumerate(series)
-        for j, b in enumerate(series)
-        if a.patient == b.patient
-        and may_be_fused(modality_of(a), modality_of(b))
-        and (modality_of(a) is not modality_of(b) or i < j)
-    ]
+    """Pairs of one patient, those of two modalities first; of two MRI the structural one is A, as ``fuse`` takes it."""
+    found = []
+    for i, first in enumerate(series):
+        for j, second in enumerate(series):
+            of_two = modality_of(first), modality_of(second)
+            if first.patient != second.patient or not may_be_fused(*of_two) or (of_two[0] is of_two[1] and i >= j):
+                continue
+            turned = of_two[0] is of_two[1] and structural_one((first, second)) is second
+            a, b = (second, first) if turned else (first, second)
+            alike = bool(a.frame) and a.frame == b.frame
+            found.append(PairRow(f"{modality_of(b)}-{modality_of(a)}", a.uid, b.uid, alike))
     return sorted(found, key=lambda pair: len(set(pair.task.split("-"))) == 1)
 
 

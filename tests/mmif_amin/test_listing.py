@@ -109,6 +109,14 @@ def test_each_series_of_one_number_has_a_name_that_fuse_takes(tmp_path):
         assert (found.a.opened.series.uid, found.b.opened.series.uid) == (pair.series_a, pair.series_b)
 
 
+def test_the_structural_mri_is_source_a(tmp_path):
+    for n, text in enumerate(("DWI", "T2"), start=1):
+        write_series(tmp_path / str(n), (4, 4, 3), SeriesNumber=n, SeriesDescription=text, StudyDate="2024.01.02")
+    listing = list_folder(tmp_path)
+    assert listing.lines()[-1] == "MRI-MRI: --series-a 2 --series-b 1 (one frame of reference)"
+    assert listing.series[0].date == "2024-01-02"
+
+
 def test_many_pairs_are_cut_in_the_table(tmp_path):
     for n in range(8):
         write_series(tmp_path / str(n), (4, 4, 2), SeriesNumber=n + 1)

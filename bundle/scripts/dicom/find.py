@@ -235,7 +235,7 @@ def _describe(uid: str, pairs: list[tuple[Path, Any]], unreadable: dict[Path, st
 def _series(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Series:
     with blaming(files[0]):
         first = with_shared_groups(headers[0])
-        date = str(first.get("StudyDate") or "")
+        date = str(first.get("StudyDate") or "").replace(".", "")  # which old files have
         return Series(
             uid=uid,
             modality=str(first.get("Modality", "")),
