@@ -107,7 +107,9 @@ def _frames_of_siemens(
         notes.append("slice spacing taken from SliceThickness")
     along_row, along_column = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
     normal = np.cross(along_row, along_column)
-    told = private_value(header, 0x0021, SIEMENS_XA, NORMAL) or _csa(header).get("SliceNormalVector", [])
+    told = _csa(header).get("SliceNormalVector", []) or private_value(header, 0x0021, SIEMENS_XA, NORMAL) or []
+    if private_value(header, 0x0021, SIEMENS_XA, COUNT):
+        notes.append("mosaic of Numaris X, its position read as that of older mosaics: compare it with another series")
     if isinstance(told, bytes):
         told = np.frombuffer(told, "<f8")
     if len(told) == 3 and normal @ np.array(told, float) < 0:

@@ -41,6 +41,7 @@ def test_a_mosaic_of_numaris_x(tmp_path, unknown):
     volume = read(tmp_path)
     np.testing.assert_array_equal(volume.values[:, :, ::-1], phantom.stored)
     np.testing.assert_allclose(volume.affine @ [3, 4, 7, 1], phantom.affine @ [3, 4, 2, 1], atol=1e-6)
+    assert volume.notes[0].startswith("mosaic of Numaris X, its position read as that of older mosaics")
 
 
 def test_a_grid_of_uih(tmp_path):
