@@ -113,10 +113,7 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     notes: list[str] = []
     if scan.unreadable:
         notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
-    if burned_in(headers.values()):
-        notes.append(BURNED_IN)
-    _refuse_two_patients(series, headers, who)
-    planes = _planes(headers, who, notes)
+    planes = _planes(headers, _names_of_images(series, headers, who, notes), who, notes)
     try:
         with blaming(scan.path):
             volumes = volumes_of(parallel_slices(planes, who, notes), who, notes)
@@ -134,20 +131,31 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     return OpenedSeries(series, scan, volume, who, headers, volumes, chosen, grids, list(dict.fromkeys(notes)))
 
 
-def _refuse_two_patients(series: Series, headers: Mapping[Path, Any], who: str) -> None:
-    """Refuse a series whose files name several patients; the message names the tags, never their values."""
-    found = {tag for header in headers.values() for tag in series.identity.differs_in(Patient.of(header))}
-    if found:
+def _names_of_images(series: Series, headers: Mapping[Path, Any], who: str, notes: list[str]) -> dict[Path, str]:
+    """SOPInstanceUID of each file, or its path; text that is burned in is noted.
+
+    Raises:
+        InputError: When a file is damaged, or the files name several patients; it names the tags, never their values.
+    """
+    names, differing, burned = {}, set(), False
+    for file, header in headers.items():
+        with blaming(file):
+            names[file] = str(header.get("SOPInstanceUID") or file)
+            differing |= set(series.identity.differs_in(Patient.of(header)))
+            burned = burned or burned_in([header])
+    if burned:
+        notes.append(BURNED_IN)
+    if differing:
+        tags = in_words([tag for tag in IDENTITY_TAGS if tag in differing])
         raise InputError(
-            f"{who}: expected the images of one patient, they differ in "
-            f"{in_words([tag for tag in IDENTITY_TAGS if tag in found])}. Split the series by patient."
+            f"{who}: expected the images of one patient, they differ in {tags}. Split the series by patient."
         )
+    return names
 
 
-def _planes(headers: Mapping[Path, Any], who: str, notes: list[str]) -> list[Plane]:
+def _planes(headers: Mapping[Path, Any], names: Mapping[Path, str], who: str, notes: list[str]) -> list[Plane]:
     """All slices of the files, without truncated copies of images that are there whole."""
     planes: list[Plane] = []
-    names = {file: str(header.get("SOPInstanceUID") or file) for file, header in headers.items()}
     copies = Counter(names.values())
     for file, header in headers.items():
         with blaming(file):

@@ -70,3 +70,19 @@ def test_a_stranger_s_slice_in_a_series_is_refused(tmp_path):
     text = refusal(tmp_path)
     assert "expected the images of one patient, they differ in PatientID and PatientName. Split" in text
     assert "ROE" not in text
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        pytest.param(b"\x08\x00\x18\x00UI", id="SOPInstanceUID"),
+        pytest.param(b"\x10\x00\x20\x00LO", id="PatientID"),
+        pytest.param(b"\x28\x00\x01\x03CS", id="BurnedInAnnotation"),
+    ],
+)
+def test_a_damaged_element_is_blamed_on_its_file(tmp_path, element):
+    file = write_series(tmp_path, (4, 4, 3), BurnedInAnnotation="NO").files[1]
+    whole = file.read_bytes()
+    assert whole.count(element) == 1
+    file.write_bytes(whole.replace(element, element[:4] + b"AI"))
+    assert f"{file}: expected whole and valid DICOM" in refusal(tmp_path)
