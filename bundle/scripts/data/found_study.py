@@ -147,6 +147,9 @@ def find_study(study: Study, progress: Callable[[list[Path]], Iterable[Path]] = 
         check_modalities(told, (wanted_a, wanted_b))
     _check_two(study, series_a, series_b)
     differs_in, notes = check_patients(series_a, series_b, study.same_patient)
+    if scan_b and series_b and study.series_b is None and not series_b.uncorrected:
+        without = sum(series.uncorrected and series.modality == series_b.modality for series in scan_b.series)
+        notes += (f"series without correction of the attenuation, not chosen: {without}",) if without else ()
     sources = []
     for path, found, series, volume in (
         (study.source_a, scan_a, series_a, study.volume_a),

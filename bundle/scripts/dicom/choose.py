@@ -86,7 +86,7 @@ def wrong_number(
 
 
 def fusable(found: Scan) -> list[Series]:
-    """Series of a modality that can be fused; localizers and pictures only where there is nothing else."""
+    """Series of a modality that can be fused; see ``_of_modality`` for what counts only where there is nothing else."""
     return _of_modality(found.series, list(DICOM_MODALITIES.values()))
 
 
@@ -106,6 +106,11 @@ def _named(found: Sequence[Series], name: str, modality: Modality | None) -> lis
 
 
 def _of_modality(found: Sequence[Series], codes: Sequence[str]) -> list[Series]:
-    """Series of these modalities; localizers and pictures only where there is nothing else."""
+    """Series of these modalities.
+
+    Localizers, pictures, and PET and SPECT without correction of the attenuation count where there is nothing else.
+    """
     hits = [s for s in found if s.modality in codes]
-    return [s for s in hits if not (s.localizer or s.picture)] or hits
+    hits = [s for s in hits if not (s.localizer or s.picture)] or hits
+    corrected = {s.modality for s in hits if not s.uncorrected}
+    return [s for s in hits if not s.uncorrected or s.modality not in corrected]

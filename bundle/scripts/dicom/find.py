@@ -11,7 +11,7 @@ from typing import Any
 
 from ..utils.checks import InputError
 from .frames import with_shared_groups
-from .header import blaming, collecting_no_garbage, files_in, is_dicom, is_localizer, read_if_dicom, require
+from .header import blaming, collecting_no_garbage, files_in, is_dicom, is_localizer, read_if_dicom, require, values_of
 from .patient import IDENTITY_TAGS, Patient, number_patients
 from .privacy import public_text, quiet_pydicom
 from .several import PRIVATE_TELLING_TAGS, TELLING_TAGS
@@ -31,6 +31,8 @@ SCANNED_TAGS: tuple[str | int, ...] = (
     "StudyDate",
     "FrameOfReferenceUID",
     "BodyPartExamined",
+    "CorrectedImage",
+    "AttenuationCorrected",
     "InstanceNumber",
     "NumberOfFrames",
     "SamplesPerPixel",
@@ -71,6 +73,7 @@ class Series:
         spacing: its pixel spacing, mm: along a row, along a column; empty where the element is missing.
         localizer: whether every image is a localizer (scout).
         picture: whether no image is gray and placed in space: a screenshot, a report, a map in color.
+        uncorrected: whether it is a PET or SPECT that says that its attenuation is not corrected.
         date: StudyDate as ``"2024-01-31"``, empty where there is none.
         body_part: BodyPartExamined.
         identity: whose series it is; it prints nothing.
@@ -91,6 +94,7 @@ class Series:
     spacing: tuple[float, ...]
     localizer: bool
     picture: bool
+    uncorrected: bool
     date: str
     body_part: str
     identity: Patient
@@ -247,6 +251,7 @@ def _series(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Seri
             spacing=tuple(float(s) for s in reversed(first.get("PixelSpacing") or [])),
             localizer=all(map(is_localizer, headers)),
             picture=not any(map(_shows_a_slice, headers)),
+            uncorrected=_is_uncorrected(first),
             date=f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdecimal() else "",
             body_part=str(first.get("BodyPartExamined") or ""),
             identity=Patient.of(first),
@@ -259,3 +264,8 @@ def _shows_a_slice(header: Any) -> bool:
     """Whether an image is gray, and says somewhere where it lies."""
     gray = str(header.get("PhotometricInterpretation") or "MONOCHROME").startswith("MONOCHROME")
     return gray and any(word in header for word in PLACING_TAGS)
+
+
+def _is_uncorrected(header: Any) -> bool:
+    done = values_of(header, "CorrectedImage")
+    return header.get("AttenuationCorrected") == "NO" or bool(done and "ATTN" not in done)

@@ -187,6 +187,7 @@ def write_kinds(folder, *kinds):
 
 PLACE = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
 OTHER = {"PatientID": "9", "PatientName": "ROE^RICHARD"}
+AC, NAC = {"CorrectedImage": ["DECY", "ATTN"]}, {"CorrectedImage": ["DECY", "SCAT"]}
 T1, FLAIR = {"SeriesDescription": "T1"}, {"SeriesDescription": "FLAIR"}
 
 
@@ -211,6 +212,11 @@ T1, FLAIR = {"SeriesDescription": "T1"}, {"SeriesDescription": "FLAIR"}
             ("MR 3", "PT 4"),
             id="B of the same patient, by the task",
         ),
+        pytest.param([("CT", {}), ("PT", NAC), ("PT", AC)], {}, ("CT 1", "PT 3"), id="the corrected PET"),
+        pytest.param([("CT", {}), ("PT", NAC)], {}, ("CT 1", "PT 2"), id="the only PET"),
+        pytest.param(
+            [("CT", {}), ("PT", NAC), ("PT", AC)], {"series_b": "2"}, ("CT 1", "PT 2"), id="the PET that is named"
+        ),
         pytest.param([("MR", FLAIR), ("MR", T1)], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR by the task"),
         pytest.param(
             [("MR", FLAIR), ("MR", T1), ("PT", {})], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR beside PET"
@@ -229,6 +235,8 @@ T1, FLAIR = {"SeriesDescription": "T1"}, {"SeriesDescription": "FLAIR"}
 def test_a_clear_choice_is_made(tmp_path, kinds, options, expected):
     found = find_study(replace(write_kinds(tmp_path, *kinds), **options))
     assert tuple(source.opened.series.description for source in (found.a, found.b)) == expected
+    told = "series without correction of the attenuation, not chosen: 1" in found.notes
+    assert told == (expected == ("CT 1", "PT 3") and ("PT", NAC) in kinds)
 
 
 def test_the_message_offers_only_tasks_that_are_clear(tmp_path):
