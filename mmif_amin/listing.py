@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from .scripts.dicom.choose import modality_of
 from .scripts.dicom.find import Scan, Series, scan_folder
 from .scripts.dicom.header import DICOM_MODALITIES, collecting_no_garbage
 from .scripts.dicom.read import open_series
+from .scripts.dicom.structure import structural_one
 from .scripts.utils.checks import InputError, in_words, printable
 
 __all__ = ["Listing", "PairRow", "SeriesRow", "list_folder"]
 
 SHOWN_PAIRS = 20
+SHOWN_VOLUMES = 12
+SHOWN_REASONS = 8
+NAMELESS = "without number and UID"
 NUMBER_DIGITS = 2  # decimals of millimeters
 
 
@@ -28,7 +33,8 @@ class SeriesRow:
     """One series, without anything that names the patient.
 
     Args:
-        name: how ``--series-a`` names it: SeriesNumber, or the UID where there is none.
+        name: how ``--series-a`` names it: SeriesNumber, or the end of the UID where there is none or several share it.
+        number: SeriesNumber, None where there is none.
         uid: SeriesInstanceUID.
         patient: ``"P1"``, ``"P2"``, ...
         date: of the study, empty where there is none.
@@ -38,12 +44,15 @@ class SeriesRow:
         size: columns, rows and slices of one volume; None where it cannot be read.
         spacing: of columns, rows and slices, mm; None where it cannot be read.
         volumes: how many volumes it holds; None where it cannot be read.
+        labels: what tells each of several volumes apart, such as ``{"b": "1000"}``, as ``--volume-a`` takes it; empty
+            where there is only one.
         frame_of_reference: ``"F1"``, ``"F2"``, ..., empty where there is none.
         localizer: whether it is a localizer.
         problem: why it cannot be fused, empty where it can.
     """
 
     name: str
+    number: int | None
     uid: str
     patient: str
     date: str
@@ -53,6 +62,7 @@ class SeriesRow:
     size: tuple[int, int, int] | None
     spacing: tuple[float, float, float] | None
     volumes: int | None
+    labels: tuple[dict[str, str], ...]
     frame_of_reference: str
     localizer: bool
     problem: str
@@ -83,11 +93,13 @@ class Listing:
         series: its series, by number.
         pairs: those that could be fused.
         unreadable: how many files were passed over because they cannot be used.
+        unreadable_because: how many of them for each reason.
     """
 
     series: tuple[SeriesRow, ...]
     pairs: tuple[PairRow, ...]
     unreadable: int
+    unreadable_because: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -99,9 +111,11 @@ class Listing:
         rows = [head, *(tuple(map(_one_line, _cells(row))) for row in self.series)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += [
-            _one_line(f"series {row.name}: {row.problem}") for row in self.series if row.problem and not row.localizer
-        ]
+        for row in self.series:
+            if row.problem and not row.localizer:
+                lines.append(_one_line(f"series {row.name or NAMELESS}: {row.problem}"))
+            elif any(row.labels):
+                lines.append(_one_line(f"series {row.name or NAMELESS}: volumes {_volumes(row.labels)}"))
         names = {row.uid: row.name for row in self.series}
         for pair in self.pairs[:SHOWN_PAIRS]:
             place = "one frame of reference" if pair.same_frame_of_reference else "to be registered"
@@ -115,7 +129,8 @@ class Listing:
             hint = "; if two patients here are one person, fuse has --same-patient" if several else ""
             lines.append(f"no two series of one patient could be fused{hint}")
         if self.unreadable:
-            lines.append(f"unreadable files passed over: {self.unreadable}")
+            told = (f"{count} unreadable: {reason}" for reason, count in self.unreadable_because.items())
+            lines += [*map(_one_line, told), f"unreadable files passed over: {self.unreadable}"]
         return lines
 
 
@@ -135,24 +150,32 @@ def list_folder(path: str | os.PathLike, progress: Callable[[list[Path]], Iterab
         raise InputError(f"{path}: expected DICOM images, found none.{scan.passed_over()} Give another folder.")
     rows = [_row(series, scan) for series in scan.series]
     usable = [(series, row) for series, row in zip(scan.series, rows, strict=True) if not row.problem]
-    return Listing(tuple(rows), tuple(_pairs([series for series, _ in usable])), len(scan.unreadable))
+    pairs = _pairs([series for series, _ in usable])
+    reasons = Counter(text.removeprefix(f"{file}: ") for file, text in scan.unreadable.items())
+    return Listing(tuple(rows), tuple(pairs), len(scan.unreadable), dict(reasons.most_common(SHOWN_REASONS)))
 
 
 def _row(series: Series, scan: Scan) -> SeriesRow:
     size = spacing = volumes = None
+    labels: tuple[dict[str, str], ...] = ()
     problem = "localizer" if series.localizer else ""
     if modality_of(series) is None:
-        problem = f"{series.modality or 'no modality'} is not fused, only {in_words(list(DICOM_MODALITIES.values()))}"
+        known = in_words(list(DICOM_MODALITIES.values()))
+        problem = (
+            f"{series.modality} is not fused, only {known}" if series.modality else f"no modality, expected {known}"
+        )
     try:
         opened = open_series(series, scan, volume="1")
     except InputError as error:
         problem = problem or _reason(error, scan)
     else:
         grid, volumes = opened.grids[0], len(opened.volumes)
+        labels = tuple(one.label for one in opened.volumes) if volumes > 1 else ()
         size = (*grid.size, round(float(grid.heights[-1])) + 1)
         spacing = tuple(np.linalg.norm(grid.affine[:3, :3], axis=0).round(NUMBER_DIGITS).tolist())
     return SeriesRow(
         name=series.name,
+        number=series.number,
         uid=series.uid,
         patient=series.patient,
         date=series.date,
@@ -162,6 +185,7 @@ def _row(series: Series, scan: Scan) -> SeriesRow:
         size=size,
         spacing=spacing,  # type: ignore[arg-type]
         volumes=volumes,
+        labels=labels,
         frame_of_reference=series.frame,
         localizer=series.localizer,
         problem=problem,
@@ -175,16 +199,26 @@ def _reason(error: InputError, scan: Scan) -> str:
 
 
 def _pairs(series: Sequence[Series]) -> list[PairRow]:
-    """Pairs of one patient, those of two modalities first."""
-    found = [
-        PairRow(f"{modality_of(b)}-{modality_of(a)}", a.uid, b.uid, bool(a.frame) and a.frame == b.frame)
-        for i, a in enumerate(series)
-        for j, b in enumerate(series)
-        if a.patient == b.patient
-        and may_be_fused(modality_of(a), modality_of(b))
-        and (modality_of(a) is not modality_of(b) or i < j)
-    ]
+    """Pairs of one patient, those of two modalities first; of two MRI the structural one is A, as ``fuse`` takes it."""
+    found = []
+    for i, first in enumerate(series):
+        for j, second in enumerate(series):
+            of_two = modality_of(first), modality_of(second)
+            if first.patient != second.patient or not may_be_fused(*of_two) or (of_two[0] is of_two[1] and i >= j):
+                continue
+            turned = of_two[0] is of_two[1] and structural_one((first, second)) is second
+            a, b = (second, first) if turned else (first, second)
+            alike = bool(a.frame) and a.frame == b.frame
+            found.append(PairRow(f"{modality_of(b)}-{modality_of(a)}", a.uid, b.uid, alike))
     return sorted(found, key=lambda pair: len(set(pair.task.split("-"))) == 1)
+
+
+def _volumes(labels: Sequence[dict[str, str]]) -> str:
+    """The volumes of a series, each with its number and what tells it apart."""
+    told = [
+        f"{k}: {', '.join(f'{name}={value}' for name, value in label.items())}" for k, label in enumerate(labels, 1)
+    ]
+    return "; ".join(told[:SHOWN_VOLUMES]) + (f"; ... {told[-1]}" if len(told) > SHOWN_VOLUMES else "")
 
 
 def _one_line(text: str) -> str:
@@ -192,14 +226,14 @@ def _one_line(text: str) -> str:
 
 
 def _cells(row: SeriesRow) -> tuple[str, ...]:
-    size = "x".join(map(str, row.size)) if row.size else f"{row.images} images"
+    size = "x".join(map(str, row.size)) if row.size else f"{row.images} image{'s' if row.images != 1 else ''}"
     if row.volumes and row.volumes > 1:
         size += f", {row.volumes} volumes"
     return (
-        row.name,
+        row.name or "-",
         row.patient,
         row.date or "-",
-        row.modality,
+        row.modality or "-",
         size,
         "x".join(f"{s:g}" for s in row.spacing) if row.spacing else "-",
         row.frame_of_reference or "-",

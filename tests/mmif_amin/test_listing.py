@@ -6,6 +6,7 @@ import json
 
 import pydicom
 import pytest
+from mmif_amin.scripts.data.study import Study, find_study
 
 from mmif_amin.cli import main
 from mmif_amin.listing import list_folder
@@ -45,6 +46,9 @@ def test_what_a_folder_holds(folder):
     assert "Copy the missing slices" in rows[6].problem
     assert rows[8].problem == "US is not fused, only MR, CT, PT and NM"
     assert listing.unreadable == 1
+    ((reason, count),) = listing.unreadable_because.items()
+    assert count == 1
+    assert reason.startswith("expected DICOM that says what it is")
     uids = {row.uid: int(row.name) for row in listing.series}
     pairs = [
         (pair.task, uids[pair.series_a], uids[pair.series_b], pair.same_frame_of_reference) for pair in listing.pairs
@@ -72,7 +76,10 @@ def test_table_and_json_name_nobody(folder, capsys):
     assert lines[1].split() == ["1", "P1", "2024-01-02", "MR", "24x20x10", "1x1.5x3", "F1", "T1"]
     assert "PET-MRI: --series-a 1 --series-b 2 (one frame of reference)" in lines
     assert "24x20x10, 2 volumes" in table
+    assert "series 4: volumes 1: time=1; 2: time=2" in lines
+    assert json.loads(text)["series"][3]["labels"] == [{"time": "1"}, {"time": "2"}]
     assert "series 8: US is not fused, only MR, CT, PT and NM" in lines
+    assert lines[-2].startswith("1 unreadable: expected DICOM that says what it is")
     assert lines[-1] == "unreadable files passed over: 1"
 
 
@@ -87,6 +94,27 @@ def test_two_patients_make_no_pair(tmp_path):
     listing = list_folder(tmp_path)
     assert listing.pairs == ()
     assert listing.lines()[-1].endswith("if two patients here are one person, fuse has --same-patient")
+
+
+def test_each_series_of_one_number_has_a_name_that_fuse_takes(tmp_path):
+    for n, kind in enumerate(("MR", "MR", "PT")):
+        write_series(tmp_path / str(n), (4, 4, 3), kind, SeriesNumber=3, SeriesInstanceUID=f"1.2.840.1{n}.77777")
+    listing = list_folder(tmp_path)
+    assert {row.number for row in listing.series} == {3}
+    names = {row.uid: row.name for row in listing.series}
+    assert len(set(names.values())) == 3
+    for pair in listing.pairs:
+        study = Study(str(tmp_path), str(tmp_path), series_a=names[pair.series_a], series_b=names[pair.series_b])
+        found = find_study(study)
+        assert (found.a.opened.series.uid, found.b.opened.series.uid) == (pair.series_a, pair.series_b)
+
+
+def test_the_structural_mri_is_source_a(tmp_path):
+    for n, text in enumerate(("DWI", "T2"), start=1):
+        write_series(tmp_path / str(n), (4, 4, 3), SeriesNumber=n, SeriesDescription=text, StudyDate="2024.01.02")
+    listing = list_folder(tmp_path)
+    assert listing.lines()[-1] == "MRI-MRI: --series-a 2 --series-b 1 (one frame of reference)"
+    assert listing.series[0].date == "2024-01-02"
 
 
 def test_many_pairs_are_cut_in_the_table(tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..dicom.choose import choose_series, fusable, modality_of, wrong_number
+from ..dicom.choose import choose_series, fusable, modality_of, others_of_one_patient, wrong_number
 from ..dicom.find import Scan, Series, scan_folder
 from ..dicom.read import OpenedSeries, open_series
 from ..dicom.structure import structural_one
@@ -124,15 +125,20 @@ def find_study(study: Study, progress: Callable[[list[Path]], Iterable[Path]] = 
     """
     scans: dict[str, Scan] = {}
 
-    def scan(path: str) -> Scan | None:
+    def scan(letter: str, path: str, series: str | None) -> Scan | None:
+        if is_nifti(path):
+            if series is not None:
+                raise InputError(f"{path}: expected DICOM for --series-{letter} {series}, got NIfTI. Leave it out.")
+            return None
         place = os.path.realpath(path)
-        if not is_nifti(path) and place not in scans:
+        if place not in scans:
             scans[place] = scan_folder(path, progress)
-        return scans.get(place)
+        return scans[place]
 
     wanted_a, wanted_b = modalities_of(study.task) if study.task else (None, None)
-    scan_a, scan_b = scan(study.source_a), scan(study.source_b)
-    series_a = _series_a(scan_a, study.series_a, wanted_a) if scan_a else None
+    scan_a = scan("a", study.source_a, study.series_a)
+    scan_b = scan("b", study.source_b, study.series_b)
+    series_a = _series_a(scan_a, study.series_a, (wanted_a, wanted_b)) if scan_a else None
     series_b = _series_b(scan_b, study.series_b, wanted_b, series_a) if scan_b else None
     told = (modality_of(series_a) if series_a else None, modality_of(series_b) if series_b else None)
     if series_a and series_b and study.task is None:
@@ -141,6 +147,9 @@ def find_study(study: Study, progress: Callable[[list[Path]], Iterable[Path]] = 
         check_modalities(told, (wanted_a, wanted_b))
     _check_two(study, series_a, series_b)
     differs_in, notes = check_patients(series_a, series_b, study.same_patient)
+    if scan_b and series_b and study.series_b is None and not series_b.uncorrected:
+        without = sum(series.uncorrected and series.modality == series_b.modality for series in scan_b.series)
+        notes += (f"series without correction of the attenuation, not chosen: {without}",) if without else ()
     sources = []
     for path, found, series, volume in (
         (study.source_a, scan_a, series_a, study.volume_a),
@@ -220,21 +229,31 @@ def check_patients(a: Series | None, b: Series | None, same_patient: bool) -> tu
     return differs_in, tuple(notes)
 
 
-def _series_a(scan: Scan, name: str | None, wanted: Modality | None) -> Series:
-    """Source A: by name, by modality, or the MRI, else the CT, where the folder has any."""
-    if name is None and wanted is None:
-        there = {modality_of(series) for series in fusable(scan)}
-        wanted = next((modality for modality in (Modality.MRI, Modality.CT) if modality in there), None)
-        if there == {Modality.MRI} and (structure := structural_one(fusable(scan))) is not None:
-            return structure
-    return choose_series(scan, wanted if name is None else None, name)
+def _series_a(scan: Scan, name: str | None, wanted: Modalities) -> Series:
+    """Source A: by name, by modality, or the MRI, else the CT, where the folder has any; of two MRI the structure."""
+    modality, tasks = wanted[0], []
+    if name is None:
+        candidates = fusable(scan)
+        if wanted == (Modality.MRI, Modality.MRI):
+            candidates = [series for series in candidates if modality_of(series) is Modality.MRI]
+        there = {modality_of(series) for series in candidates}
+        if modality is None:
+            modality = next((one for one in (Modality.MRI, Modality.CT) if one in there), None)
+            tasks = _clear_tasks(candidates)
+        of_two = structural_one(candidates) if there == {Modality.MRI} and wanted[1] in (None, Modality.MRI) else None
+        if of_two is not None:
+            return of_two
+    return choose_series(scan, modality, name, tasks=tasks)
 
 
 def _series_b(scan: Scan, name: str | None, wanted: Modality | None, beside: Series | None) -> Series:
-    """Source B: by name, by modality, or the only one that can be fused with A, of another modality if there is one."""
+    """Source B: by name, by modality, or the only one that can be fused with A, of another modality if there is one.
+
+    Where several could be meant, those of another patient than A's do not count.
+    """
     if name is None and wanted is None:
         other = modality_of(beside) if beside else Modality.MRI
-        rest = [series for series in fusable(scan) if beside is None or series.uid != beside.uid]
+        rest = others_of_one_patient(fusable(scan), beside)
         fitting = [series for series in rest if may_be_fused(other, modality_of(series))]
         better = [series for series in fitting if modality_of(series) is not other]
         for candidates in (better, fitting, rest):
@@ -243,8 +262,16 @@ def _series_b(scan: Scan, name: str | None, wanted: Modality | None, beside: Ser
             if candidates:
                 of = f" beside series {beside.name} ({beside.modality})" if beside else ""
                 by_task = len({candidate.modality for candidate in candidates}) > 1
-                raise wrong_number(scan, candidates, f"one series for source B{of}", by_task)
-    return choose_series(scan, wanted if name is None else None, name)
+                tasks = _clear_tasks(fusable(scan))
+                raise wrong_number(scan, candidates, f"one series for source B{of}", by_task, tasks)
+    return choose_series(scan, wanted, name, beside)
+
+
+def _clear_tasks(candidates: Sequence[Series]) -> list[str]:
+    """Tasks that leave one choice, because there is one series of each of both modalities."""
+    count = Counter(map(modality_of, candidates))
+    alone = [modality for modality in RANK if count[modality] == 1]
+    return [f"{b}-{a}" for a in alone for b in alone if a is not b and may_be_fused(a, b)]
 
 
 def _check_two(study: Study, a: Series | None, b: Series | None) -> None:
@@ -253,7 +280,8 @@ def _check_two(study: Study, a: Series | None, b: Series | None) -> None:
         return
     if a and b and a.uid == b.uid:
         raise InputError(
-            "Expected two series, found one and the same for A and B. Is the second one there? Name it with --series-b."
+            "Expected two series, found one and the same for A and B. Is the second one there? Name it with "
+            "--series-b, or two volumes of one series with --volume-a and --volume-b."
         )
     paths = (study.source_a, study.source_b)
     if all(map(is_nifti, paths)) and all(map(os.path.isfile, paths)) and os.path.samefile(*paths):

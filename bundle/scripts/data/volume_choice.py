@@ -83,6 +83,8 @@ def _told(label: Mapping[str, str]) -> str:
 
 def _how(labels: Sequence[Mapping[str, str]]) -> str:
     """How to choose, and what there is."""
+    if len(labels) == 1:
+        return "It holds one volume: leave the choice out."
     names = list(dict.fromkeys(name for label in labels for name in label))
     words = "".join(f"{name}=..., " for name in names)
     text = f"Choose with --volume-a or --volume-b: a number from 1 to {len(labels)}, {words}or {MEAN}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 
 from ..utils.checks import InputError
 from .frames import with_shared_groups
-from .header import blaming, collecting_no_garbage, files_in, is_dicom, is_localizer, read_if_dicom, require
+from .header import blaming, collecting_no_garbage, files_in, is_dicom, is_localizer, read_if_dicom, require, values_of
 from .patient import IDENTITY_TAGS, Patient, number_patients
 from .privacy import public_text, quiet_pydicom
 from .several import PRIVATE_TELLING_TAGS, TELLING_TAGS
 from .tiles import CSA_TAGS, TILE_TAGS, is_tiled
 
-__all__ = ["Scan", "Series", "is_dicom_folder", "list_series", "scan_folder"]
+__all__ = ["PART_OF_UID", "Scan", "Series", "is_dicom_folder", "list_series", "scan_folder"]
 
 SCANNED_TAGS: tuple[str | int, ...] = (
     *IDENTITY_TAGS,
@@ -30,6 +31,8 @@ SCANNED_TAGS: tuple[str | int, ...] = (
     "StudyDate",
     "FrameOfReferenceUID",
     "BodyPartExamined",
+    "CorrectedImage",
+    "AttenuationCorrected",
     "InstanceNumber",
     "NumberOfFrames",
     "SamplesPerPixel",
@@ -49,6 +52,9 @@ SCANNED_TAGS: tuple[str | int, ...] = (
     *PRIVATE_TELLING_TAGS,
     *TILE_TAGS,
 )
+PLACING_TAGS = ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence", "DetectorInformationSequence")
+PART_OF_UID = 6  # characters of a UID that name a series; fewer are a series number
+MOST_UID = 64  # characters
 Progress = Callable[[list[Path]], Iterable[Path]]
 
 
@@ -66,6 +72,8 @@ class Series:
         size: columns and rows of the first one.
         spacing: its pixel spacing, mm: along a row, along a column; empty where the element is missing.
         localizer: whether every image is a localizer (scout).
+        picture: whether no image is gray and placed in space: a screenshot, a report, a map in color.
+        uncorrected: whether it is a PET or SPECT that says that its attenuation is not corrected.
         date: StudyDate as ``"2024-01-31"``, empty where there is none.
         body_part: BodyPartExamined.
         identity: whose series it is; it prints nothing.
@@ -73,6 +81,7 @@ class Series:
         headers: what a scan reads of each file, in the order of ``files``.
         frame: ``"F1"``, ``"F2"``, ...: the same for series of one frame of reference; empty where there is none.
         patient: ``"P1"``, ``"P2"``, ...: the same for series whose patient no tag tells apart.
+        name: how ``--series-a`` names it: by its number, or, if that is missing or not its own, by the end of its UID.
     """
 
     uid: str
@@ -84,6 +93,8 @@ class Series:
     size: tuple[int, int]
     spacing: tuple[float, ...]
     localizer: bool
+    picture: bool
+    uncorrected: bool
     date: str
     body_part: str
     identity: Patient
@@ -91,16 +102,12 @@ class Series:
     headers: tuple[Any, ...] = field(repr=False)
     frame: str = ""
     patient: str = "P1"
-
-    @property
-    def name(self) -> str:
-        """How ``--series-a`` names it: by its number, else by its UID."""
-        return self.uid if self.number is None else str(self.number)
+    name: str = ""
 
     def __str__(self) -> str:
         spacing = "x".join(f"{s:g}" for s in self.spacing) + " mm" if self.spacing else "no pixel spacing"
-        kind = f"{self.modality} localizer" if self.localizer else self.modality
-        place = ", ".join([self.date or "no date", self.frame or "no frame of reference"])
+        kind = self.modality + (" localizer" if self.localizer else " picture" if self.picture else "")
+        place = ", ".join([self.patient, self.date or "no date", self.frame or "no frame of reference"])
         return (
             f"{'-' if self.number is None else self.number}: {kind}, {self.images} images of "
             f"{self.size[0]}x{self.size[1]}, {spacing}, {place}, '{self.description}', UID {self.uid}"
@@ -175,8 +182,22 @@ def scan_folder(path: str | os.PathLike, progress: Progress = iter) -> Scan:
     frames = list(dict.fromkeys(series.frame_uid for series in found if series.frame_uid))
     patients = number_patients([series.identity for series in found])
     labels = [f"F{frames.index(series.frame_uid) + 1}" if series.frame_uid else "" for series in found]
-    named = zip(found, labels, patients, strict=True)
-    return Scan(path, [replace(series, frame=frame, patient=f"P{n}") for series, frame, n in named], unreadable)
+    named = [
+        replace(series, frame=frame, patient=f"P{n}", name=name)
+        for series, frame, n, name in zip(found, labels, patients, _names(found), strict=True)
+    ]
+    return Scan(path, named, unreadable)
+
+
+def _names(found: Sequence[Series]) -> list[str]:
+    """A name for each series that no other one has: its number, else the end of its UID."""
+    count = Counter(series.number for series in found)
+    ends = [{series.uid[-length:] for series in found} for length in range(1, MOST_UID)]
+    length = next((n for n, some in enumerate(ends, 1) if n >= PART_OF_UID and len(some) == len(found)), MOST_UID)
+    return [
+        series.uid[-length:].lstrip(".") if series.number is None or count[series.number] > 1 else str(series.number)
+        for series in found
+    ]
 
 
 def list_series(path: str | os.PathLike) -> list[Series]:
@@ -218,7 +239,7 @@ def _describe(uid: str, pairs: list[tuple[Path, Any]], unreadable: dict[Path, st
 def _series(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Series:
     with blaming(files[0]):
         first = with_shared_groups(headers[0])
-        date = str(first.get("StudyDate") or "")
+        date = str(first.get("StudyDate") or "").replace(".", "")  # which old files have
         return Series(
             uid=uid,
             modality=str(first.get("Modality", "")),
@@ -229,9 +250,22 @@ def _series(uid: str, files: tuple[Path, ...], headers: tuple[Any, ...]) -> Seri
             size=(int(first.Columns), int(first.Rows)),
             spacing=tuple(float(s) for s in reversed(first.get("PixelSpacing") or [])),
             localizer=all(map(is_localizer, headers)),
+            picture=not any(map(_shows_a_slice, headers)),
+            uncorrected=_is_uncorrected(first),
             date=f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdecimal() else "",
             body_part=str(first.get("BodyPartExamined") or ""),
             identity=Patient.of(first),
             frame_uid=str(first.get("FrameOfReferenceUID") or ""),
             headers=headers,
         )
+
+
+def _shows_a_slice(header: Any) -> bool:
+    """Whether an image is gray, and says somewhere where it lies."""
+    gray = str(header.get("PhotometricInterpretation") or "MONOCHROME").startswith("MONOCHROME")
+    return gray and any(word in header for word in PLACING_TAGS)
+
+
+def _is_uncorrected(header: Any) -> bool:
+    done = values_of(header, "CorrectedImage")
+    return header.get("AttenuationCorrected") == "NO" or bool(done and "ATTN" not in done)

@@ -155,9 +155,10 @@ def _refuse_missing(positions: np.ndarray, gaps: np.ndarray, who: str) -> None:
     for k, gap in enumerate(gaps):
         around = gaps[max(0, k - 1) : k + 2]
         alone = int((np.abs(around - gap) <= MISSING_TOLERANCE * gap).sum()) == 1
-        whole = round(gap / usual)
-        if alone and whole >= 2 and abs(gap - whole * usual) <= MISSING_TOLERANCE * usual:
+        beside = float(around.min())  # tells where every other slice is missing
+        if alone and (_is_multiple(gap, usual) or _is_multiple(gap, beside)):
             missing.append(k)
+            usual = min(usual, beside)
     if missing or gaps.max() > MOST_UNEVEN * smallest:
         missing = missing or [int(gaps.argmax())]
         listed = "; ".join(
@@ -168,6 +169,12 @@ def _refuse_missing(positions: np.ndarray, gaps: np.ndarray, who: str) -> None:
             f"{who}: expected evenly spaced slices, got {len(positions)} that are mostly {usual:.2f} mm apart, but "
             f"{listed} (ImagePositionPatient). Copy the missing slices, or export a complete series."
         )
+
+
+def _is_multiple(gap: float, one: float) -> bool:
+    """Whether a gap is twice another one, three times, ..."""
+    whole = round(gap / one)
+    return whole >= 2 and abs(gap - whole * one) <= MISSING_TOLERANCE * one
 
 
 def _straighten(

@@ -16,7 +16,7 @@ from .frames import Plane
 from .geometry import Grid
 from .header import DICOM_MODALITIES, blaming, read_dataset
 
-__all__ = ["decode", "read_values", "transfer_syntax"]
+__all__ = ["TruncatedError", "decode", "read_values", "transfer_syntax"]
 
 ELEMENT_HEADER = 8  # bytes before the pixels, at least
 SAMPLE_BITS = (8, 16, 32)
@@ -27,12 +27,17 @@ COMPRESSED_DAMAGE = (
 )
 
 
+class TruncatedError(InputError):
+    """A file that ends before its pixels do."""
+
+
 def transfer_syntax(path: Path, header: Any) -> Any:
     """How the pixels of a file are encoded, as pydicom's UID.
 
     Raises:
         InputError: When no installed decoder reads it, the header claims more pixels or frames than we take
-            (``utils/limits.py``), or the file is shorter than its pixels.
+            (``utils/limits.py``).
+        TruncatedError: When the file is shorter than its pixels.
     """
     from pydicom.pixels import get_decoder
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
@@ -75,12 +80,12 @@ def _check_claims(path: Path, header: Any) -> None:
 
 
 def _check_length(path: Path, header: Any, bits: int) -> None:
-    """Refuse a file that ends before its pixels do."""
+    """Refuse a file that ends before its pixels do; see :class:`TruncatedError`."""
     count = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
     needed = count * int(header.get("SamplesPerPixel") or 1) * bits // 8
     there = max(0, header.pixel_bytes - ELEMENT_HEADER)
     if there < needed:
-        raise InputError(
+        raise TruncatedError(
             f"{path}: expected {needed} bytes of pixels, got {there}: the file is truncated. Copy it again or take "
             "it away."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,15 @@ import numpy as np
 
 from ..data.volume import Volume
 from ..data.volume_choice import choose_volumes, volume_note
-from ..utils.checks import InputError
+from ..utils.checks import InputError, in_words
 from ..utils.enums import Modality
 from .choose import choose_series, modality_of
 from .find import Scan, Series, scan_folder
 from .frames import Plane, planes_of
 from .geometry import Grid, grid_of
 from .header import blaming, read_header
-from .pixels import read_values, transfer_syntax
+from .patient import IDENTITY_TAGS, Patient
+from .pixels import TruncatedError, read_values, transfer_syntax
 from .privacy import BURNED_IN, burned_in, quiet_pydicom
 from .several import OneVolume, volumes_of
 from .stack import parallel_slices
@@ -100,7 +102,7 @@ def open_series(series: Series, scan: Scan, volume: str | None = None) -> Opened
 
     Raises:
         InputError: When a file is damaged or cannot be decoded, the geometry is missing, mixed, or has gaps, several
-            volumes are there and none is chosen, or the pixels are in color.
+            volumes are there and none is chosen, the pixels are in color, or the files name several patients.
     """
     headers = dict(zip(series.files, series.headers, strict=True))
     return _opened(series, replace(scan, series=[series]), volume, headers)
@@ -111,12 +113,7 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     notes: list[str] = []
     if scan.unreadable:
         notes.append(f"unreadable files in the folder passed over: {len(scan.unreadable)}")
-    if burned_in(headers.values()):
-        notes.append(BURNED_IN)
-    planes: list[Plane] = []
-    for file, header in headers.items():
-        with blaming(file):
-            planes += planes_of(file, header, transfer_syntax(file, header), who, notes)
+    planes = _planes(headers, _names_of_images(series, headers, who, notes), who, notes)
     try:
         with blaming(scan.path):
             volumes = volumes_of(parallel_slices(planes, who, notes), who, notes)
@@ -132,6 +129,48 @@ def _opened(series: Series, scan: Scan, volume: str | None, headers: Mapping[Pat
     if any(grid.size != grids[0].size or len(grid.heights) != len(grids[0].heights) for grid in grids):
         raise InputError(f"{who}: expected volumes of one size for their mean, got different ones. Choose one volume.")
     return OpenedSeries(series, scan, volume, who, headers, volumes, chosen, grids, list(dict.fromkeys(notes)))
+
+
+def _names_of_images(series: Series, headers: Mapping[Path, Any], who: str, notes: list[str]) -> dict[Path, str]:
+    """SOPInstanceUID of each file, or its path; text that is burned in is noted.
+
+    Raises:
+        InputError: When a file is damaged, or the files name several patients; it names the tags, never their values.
+    """
+    names, differing, burned = {}, set(), False
+    for file, header in headers.items():
+        with blaming(file):
+            names[file] = str(header.get("SOPInstanceUID") or file)
+            differing |= set(series.identity.differs_in(Patient.of(header)))
+            burned = burned or burned_in([header])
+    if burned:
+        notes.append(BURNED_IN)
+    if differing:
+        tags = in_words([tag for tag in IDENTITY_TAGS if tag in differing])
+        raise InputError(
+            f"{who}: expected the images of one patient, they differ in {tags}. Split the series by patient."
+        )
+    return names
+
+
+def _planes(headers: Mapping[Path, Any], names: Mapping[Path, str], who: str, notes: list[str]) -> list[Plane]:
+    """All slices of the files, without truncated copies of images that are there whole."""
+    planes: list[Plane] = []
+    copies = Counter(names.values())
+    for file, header in headers.items():
+        with blaming(file):
+            try:
+                syntax = transfer_syntax(file, header)
+            except TruncatedError:
+                copies[names[file]] -= 1
+                if not copies[names[file]]:
+                    raise
+                continue
+            planes += planes_of(file, header, syntax, who, notes)
+    cut = len(headers) - copies.total()
+    if cut:
+        notes.append(f"truncated copies of images passed over: {cut}")
+    return planes
 
 
 def read_dicom_volume(

@@ -21,6 +21,7 @@ SAME_POSITION = 0.01  # mm; slices closer than this lie at one position
 TELLING_TAGS = {  # what can tell images at one position apart, the most telling first, and the word to choose by it
     "TemporalPositionIdentifier": "time",
     "TemporalPositionIndex": "time",
+    "TemporalPositionTimeOffset": "time",
     "DiffusionBValue": "b",
     "DiffusionGradientOrientation": "",
     "EchoTime": "echo",
@@ -32,14 +33,29 @@ TELLING_TAGS = {  # what can tell images at one position apart, the most telling
     "FrameReferenceTime": "time",
     "ComplexImageComponent": "type",
     "ConvolutionKernel": "kernel",
+    "KVP": "kvp",
     "ImageType": "type",
     "FrameType": "type",
     "AcquisitionNumber": "acquisition",
     "AcquisitionTime": "time",
     "ContentTime": "time",
+    "FrameAcquisitionDateTime": "time",
+    "FrameReferenceDateTime": "time",
 }
 COUNTED = ("time", "echo", "inversion", "phase")  # chosen by their place in the order, from 1, not by their value
-ORDERING_TAGS = ("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
+MEASURED = {"echo": "te", "inversion": "ti"}  # and by their value too, in ms
+FRAME_NUMBER = "frame"  # of a multi-frame file; the last resort
+ORDERING_TAGS = (
+    "TriggerTime",
+    "FrameReferenceTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "FrameAcquisitionDateTime",
+    "FrameReferenceDateTime",
+    "InstanceNumber",
+    "DimensionIndexValues",
+    FRAME_NUMBER,
+)
 PRIVATE_B_VALUES = (  # group, private creator, element
     (0x0019, "SIEMENS MR HEADER", 0x0C),
     (0x2001, "Philips Imaging DD 001", 0x03),
@@ -114,14 +130,19 @@ def _in_their_order(placed: Placed) -> list[Placed] | None:
     if len(counts) != 1:
         return None
     for tag in ORDERING_TAGS:
-        keys = {place: [_value(plane.header, tag) for plane in planes] for place, planes in by_place.items()}
+        keys = {place: [_rank(plane, tag) for plane in planes] for place, planes in by_place.items()}
         if all(len(set(values)) == len(values) and None not in values for values in keys.values()):
-            ordered = {
-                place: sorted(planes, key=lambda plane: _order(_value(plane.header, tag)))
-                for place, planes in by_place.items()
-            }
+            ordered = {place: sorted(planes, key=lambda plane: _rank(plane, tag)) for place, planes in by_place.items()}
             return [[(place, planes[k]) for place, planes in ordered.items()] for k in range(counts.pop())]
     return None
+
+
+def _rank(plane: Plane, tag: str) -> Any:
+    """Where an image comes among those of its position, by a tag; None where the tag does not say it."""
+    if tag == FRAME_NUMBER:
+        return plane.frame
+    value = _value(plane.header, tag)
+    return value if value is None or isinstance(value, tuple) else _order(value)
 
 
 def _without_copies(placed: Placed, notes: list[str]) -> Placed:
@@ -178,6 +199,8 @@ def _labels(parts: Sequence[Placed]) -> list[dict[str, str]]:
                 if value is None:
                     continue
                 label[word] = str(order.index(value) + 1) if word in COUNTED else _text(value)
+                if word in MEASURED:
+                    label[MEASURED[word]] = _text(value)
     return labels
 
 
@@ -192,6 +215,8 @@ def _value(header: Any, tag: str) -> Any:
     value = header.get(tag)
     if tag == "DiffusionBValue" and value is None:
         value = _private_b_value(header)
+    if tag == "DiffusionGradientOrientation" and value is None:  # of enhanced DICOM, one sequence deeper
+        value = next((item.get(tag) for item in header.get("DiffusionGradientDirectionSequence") or ()), None)
     if value is None or value == "":
         return None
     if isinstance(value, str):

@@ -10,14 +10,18 @@ from .find import Series
 __all__ = ["structural_one"]
 
 # Most structural first; the first line of the reverse order that fits counts, so that "t2_flair" is a FLAIR.
+T1 = r"t1|mprage|mp2rage|spgr|bravo|flash|vibe|tfe"
 SEQUENCES = (
-    r"t1|mprage|mp2rage|spgr|bravo|flash|vibe|tfe",
+    T1,
     r"t2|space|cube|vista|ciss|fiesta",
     r"pd|proton",
     r"flair|stir|tirm|dark.?fluid",
-    r"swi|t2.?star|t2\*|gre|bold|fmri|epi|perf|dsc|dce|asl",
-    r"dwi|dti|diff|adc|trace|b\d{3,}",
+    r"gre",
+    r"swi|swan|t2.?star|t2\*|bold|fmri|epi|perf|dsc|dce|asl",
+    r"dwi|dti|diff|adc|trace|apparent|b\d{3,}",
 )
+CONTRASTS = 5  # the first lines are contrasts: of them "t1" wins, as in "t1_space", "T1 FLAIR" and "T1 GRE"
+PREFIXES = r"(?:ax|sag|cor|tra|o|s|f|e|d|ir|iso|[23]d|wip)*"  # that scanners write without a blank before
 
 
 def structural_one(series: Sequence[Series]) -> Series | None:
@@ -38,7 +42,12 @@ def structural_one(series: Sequence[Series]) -> Series | None:
 
 
 def _rank(description: str) -> int | None:
+    text = description.lower()
     for rank, words in reversed(list(enumerate(SEQUENCES))):
-        if re.search(rf"(?<![a-z0-9])(?:{words})", description.lower()):
-            return rank
+        if _says(words, text):
+            return 0 if rank < CONTRASTS and _says(T1, text) else rank
     return None
+
+
+def _says(words: str, text: str) -> bool:
+    return re.search(rf"(?<![a-z0-9]){PREFIXES}(?:{words})", text) is not None

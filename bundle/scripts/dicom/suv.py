@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import isclose
 from typing import Any
 
 from ..utils.enums import Modality
@@ -12,6 +13,9 @@ from .privacy import public_word
 
 __all__ = ["scan_start", "suv_factor", "unit_and_factor"]
 
+UNITS_OF_CODES = {"Bq/ml": "BQML", "{counts}": "CNTS", "g/ml{SUVbw}": "GML"}  # of UCUM, in enhanced PET
+CORRECTIONS = {"AttenuationCorrected": "ATTN", "DecayCorrected": "DECY"}  # the same
+PLAIN = (("Slope", 1), ("Intercept", 0))  # a scaling that changes nothing
 MAX_HALF_LIVES = 10  # between injection and scan; more is an error of the clocks
 
 
@@ -48,7 +52,8 @@ def suv_factor(headers: Sequence[Any]) -> float:
         qibawiki.rsna.org/index.php/Standardized_Uptake_Value_(SUV).
     """
     first = headers[0]
-    missing = {"ATTN", "DECY"} - set(values_of(first, "CorrectedImage"))
+    done = {word for keyword, word in CORRECTIONS.items() if first.get(keyword) == "YES"}
+    missing = {"ATTN", "DECY"} - done - set(values_of(first, "CorrectedImage"))
     if missing:
         raise ValueError(f"CorrectedImage lacks {' and '.join(sorted(missing))}")
     doses = first.get("RadiopharmaceuticalInformationSequence") or []
@@ -57,11 +62,12 @@ def suv_factor(headers: Sequence[Any]) -> float:
     weight = _positive(first, "PatientWeight")  # kg
     dose = _positive(doses[0], "RadionuclideTotalDose")  # Bq
     correction = first.get("DecayCorrection") or "missing"
-    if correction not in ("START", "ADMIN"):
+    moment = None if "DecayCorrection" in first else _decay_moment(first)
+    if correction not in ("START", "ADMIN") and moment is None:
         raise ValueError(f"DecayCorrection is {public_word(correction)}")
-    if correction == "START":
+    if correction != "ADMIN":
         half_life = _positive(doses[0], "RadionuclideHalfLife")  # s
-        scan = scan_start(headers)
+        scan = moment or scan_start(headers)
         waited = (scan - _injection(doses[0], scan)).total_seconds()
         if not 0 <= waited < MAX_HALF_LIVES * half_life:
             raise ValueError(f"the injection lies {waited:.0f} s before the scan")
@@ -91,7 +97,7 @@ def _unit_of_ct(header: Any, notes: list[str]) -> str:
 
 
 def _unit_of_pet(headers: Sequence[Any], notes: list[str]) -> tuple[str, float]:
-    units = headers[0].get("Units") or "missing"
+    units = _units(headers[0])
     if units == "BQML":
         try:
             factor = suv_factor(headers)
@@ -104,6 +110,26 @@ def _unit_of_pet(headers: Sequence[Any], notes: list[str]) -> tuple[str, float]:
         return "SUVbw", 1.0
     notes.append(f"no SUV: Units is {public_word(units)}")
     return ("counts" if units == "CNTS" else "arbitrary"), 1.0
+
+
+def _units(header: Any) -> str:
+    """Units, which enhanced PET has as a code, for values that are scaled as the rescaling scales them."""
+    if header.get("Units"):
+        return str(header.Units)
+    code = next((str(item.get("CodeValue")) for item in header.get("MeasurementUnitsCodeSequence") or ()), "")
+    pairs = ((header.get(f"RealWorldValue{part}"), header.get(f"Rescale{part}", plain)) for part, plain in PLAIN)
+    alike = all(None not in pair and isclose(*map(float, pair), rel_tol=1e-6) for pair in pairs)
+    return UNITS_OF_CODES.get(code, "missing") if alike else "missing"
+
+
+def _decay_moment(header: Any) -> datetime | None:
+    """When enhanced PET says that its decay is corrected for; None where it does not."""
+    from pydicom.valuerep import DT
+
+    try:
+        return DT(header.DecayCorrectionDateTime).replace(tzinfo=None)
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def _positive(header: Any, keyword: str) -> float:

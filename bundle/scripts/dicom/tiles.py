@@ -12,11 +12,14 @@ from .header import private_value, require, values_of
 
 __all__ = ["CSA_TAGS", "TILE_TAGS", "headers_of_tiles", "is_tiled"]
 
-SIEMENS, UIH = "SIEMENS MR HEADER", "Image Private Header"
-CSA_TAGS = tuple(0x00290000 + block * 0x100 + 0x10 for block in (0x10, 0x11, 0x12))  # the image's CSA header
+SIEMENS, SIEMENS_XA, UIH = "SIEMENS MR HEADER", "SIEMENS MR SDI 02", "Image Private Header"
+COUNT, NORMAL = 0x01, 0x02  # elements of SIEMENS_XA: how many slices, and their direction
+BLOCKS = (0x10, 0x11, 0x12)  # that private elements may be in
+CSA_TAGS = tuple(0x00290000 + block * 0x100 + 0x10 for block in BLOCKS)  # the image's CSA header
 TILE_TAGS: tuple[str | int, ...] = (  # private creators, and the elements that is_tiled and headers_of_tiles look at
-    *(group * 0x10000 + block for group in (0x0019, 0x0029, 0x0065) for block in (0x10, 0x11, 0x12)),
+    *(group * 0x10000 + block for group in (0x0019, 0x0021, 0x0029, 0x0065) for block in BLOCKS),
     *CSA_TAGS,
+    *(0x00210000 + block * 0x100 + element for block in BLOCKS for element in (COUNT, NORMAL)),
     0x0019100A,
     0x00651050,
     0x00651051,
@@ -35,8 +38,8 @@ def headers_of_tiles(header: Any, who: str, notes: list[str]) -> list[tuple[Any,
 
     The tiles lie from left to right and from top to bottom: with Siemens in a square, whose last rows of tiles may be
     empty, with UIH in as many columns but only as many rows as are needed. Siemens gives the position that one slice of
-    the size of the whole mosaic would have, and the direction of the slices in its CSA header; UIH gives the position
-    of each slice.
+    the size of the whole mosaic would have, and the direction of the slices in its CSA header, or, with Numaris X, in
+    private elements; UIH gives the position of each slice.
 
     Args:
         header: of the file.
@@ -86,7 +89,7 @@ def _frames_of_uih(header: Any) -> list[dict[str, Any]]:
 
 
 def _count_of_siemens(header: Any) -> int:
-    count = private_value(header, 0x0019, SIEMENS, 0x0A)
+    count = private_value(header, 0x0019, SIEMENS, 0x0A) or private_value(header, 0x0021, SIEMENS_XA, COUNT)
     if isinstance(count, bytes):
         count = int.from_bytes(count[:2], "little")
     return int(count or _csa(header).get("NumberOfImagesInMosaic", [0])[0])
@@ -104,7 +107,11 @@ def _frames_of_siemens(
         notes.append("slice spacing taken from SliceThickness")
     along_row, along_column = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
     normal = np.cross(along_row, along_column)
-    told = _csa(header).get("SliceNormalVector", [])
+    told = _csa(header).get("SliceNormalVector", []) or private_value(header, 0x0021, SIEMENS_XA, NORMAL) or []
+    if private_value(header, 0x0021, SIEMENS_XA, COUNT):
+        notes.append("mosaic of Numaris X, its position read as that of older mosaics: compare it with another series")
+    if isinstance(told, bytes):
+        told = np.frombuffer(told, "<f8")
     if len(told) == 3 and normal @ np.array(told, float) < 0:
         normal = -normal
     between_rows, between_columns = map(float, header.PixelSpacing)

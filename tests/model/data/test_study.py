@@ -177,10 +177,79 @@ def test_a_folder_whose_pair_is_clear_needs_no_task(tmp_path, kinds, expected):
         assert read_study(study)[2] == expected
 
 
+def write_kinds(folder, *kinds):
+    """One series for each: its modality, and keywords."""
+    for number, (modality, keywords) in enumerate(kinds, start=1):
+        own = {"SeriesNumber": number, "SeriesDescription": f"{modality} {number}"} | keywords
+        write_series(folder, (4, 4, 3), modality, prefix=f"S{number}_", **own)
+    return Study(str(folder), str(folder))
+
+
+PLACE = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+OTHER = {"PatientID": "9", "PatientName": "ROE^RICHARD"}
+AC, NAC = {"CorrectedImage": ["DECY", "ATTN"]}, {"CorrectedImage": ["DECY", "SCAT"]}
+T1, FLAIR = {"SeriesDescription": "T1"}, {"SeriesDescription": "FLAIR"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "options", "expected"),
+    [
+        pytest.param(
+            [("CT", {}), ("CT", {"without": PLACE}), ("PT", {}), ("PT", {"PhotometricInterpretation": "RGB"})],
+            {},
+            ("CT 1", "PT 3"),
+            id="reports and screenshots are no candidates",
+        ),
+        pytest.param(
+            [("MR", OTHER), ("PT", OTHER), ("MR", {}), ("PT", {})],
+            {"series_a": "3"},
+            ("MR 3", "PT 4"),
+            id="B of the same patient",
+        ),
+        pytest.param(
+            [("MR", OTHER), ("PT", OTHER), ("MR", {}), ("PT", {})],
+            {"series_a": "3", "task": "PET-MRI"},
+            ("MR 3", "PT 4"),
+            id="B of the same patient, by the task",
+        ),
+        pytest.param([("CT", {}), ("PT", NAC), ("PT", AC)], {}, ("CT 1", "PT 3"), id="the corrected PET"),
+        pytest.param([("CT", {}), ("PT", NAC)], {}, ("CT 1", "PT 2"), id="the only PET"),
+        pytest.param(
+            [("CT", {}), ("PT", NAC), ("PT", AC)], {"series_b": "2"}, ("CT 1", "PT 2"), id="the PET that is named"
+        ),
+        pytest.param([("MR", FLAIR), ("MR", T1)], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR by the task"),
+        pytest.param(
+            [("MR", FLAIR), ("MR", T1), ("PT", {})], {"task": "MRI-MRI"}, ("T1", "FLAIR"), id="T1 and FLAIR beside PET"
+        ),
+        pytest.param(
+            [("MR", FLAIR), ("MR", T1)], {"task": "MRI-MRI", "series_a": "1"}, ("FLAIR", "T1"), id="the other MRI"
+        ),
+        pytest.param(
+            [("CT", {"SeriesNumber": 1}), ("PT", {"SeriesNumber": 1})],
+            {"task": "PET-CT", "series_a": "1", "series_b": "1"},
+            ("CT 1", "PT 2"),
+            id="one number for both",
+        ),
+    ],
+)
+def test_a_clear_choice_is_made(tmp_path, kinds, options, expected):
+    found = find_study(replace(write_kinds(tmp_path, *kinds), **options))
+    assert tuple(source.opened.series.description for source in (found.a, found.b)) == expected
+    told = "series without correction of the attenuation, not chosen: 1" in found.notes
+    assert told == (expected == ("CT 1", "PT 3") and ("PT", NAC) in kinds)
+
+
+def test_the_message_offers_only_tasks_that_are_clear(tmp_path):
+    study = write_kinds(tmp_path, ("MR", {}), ("MR", {}), ("CT", {}), ("PT", {}))
+    with pytest.raises(InputError, match="found 2. Choose .* or by the modalities of B and A: --task PET-CT. It holds"):
+        find_study(study)
+    assert find_study(replace(study, task="PET-CT")).a.opened.series.description == "CT 3"
+
+
 def test_several_series_for_source_b_are_said_to_be_that(tmp_path):
     for number, kind in enumerate(("MR", "CT", "PT"), start=1):
         write_series(tmp_path, (4, 4, 3), kind, prefix=f"S{number}_", SeriesNumber=number)
-    message = r"one series for source B beside series 1 \(MR\), found 2. Choose .* such as --task PET-MRI. It holds:"
+    message = r"one series for source B beside series 1 \(MR\), found 2. Choose .*: --task CT-MRI, --task PET-MRI or"
     with pytest.raises(InputError, match=message):
         find_study(Study(str(tmp_path), str(tmp_path)))
 
@@ -206,6 +275,12 @@ def test_the_same_file_twice(tmp_path):
     path = str(nifti(tmp_path / "a.nii.gz"))
     with pytest.raises(InputError, match="got the same file twice"):
         find_study(Study(path, path, task="MRI-MRI"))
+
+
+def test_a_series_of_a_nifti_file(tmp_path):
+    study = Study(str(nifti(tmp_path / "a.nii.gz")), str(nifti(tmp_path / "b.nii.gz")), task="PET-MRI", series_b="3")
+    with pytest.raises(InputError, match="b.nii.gz: expected DICOM for --series-b 3, got NIfTI. Leave it out"):
+        find_study(study)
 
 
 def test_two_volumes_of_one_series(tmp_path):

@@ -264,8 +264,19 @@ def tiled(stored: np.ndarray, square: bool = True) -> np.ndarray:
     return image
 
 
-def write_mosaic(path: Path, against: bool = False, with_csa: bool = True, **keywords: Any) -> Phantom:
-    """One oblique Siemens mosaic of ten slices, which ``against`` stacks against the normal of its rows and columns."""
+def write_mosaic(
+    path: Path, against: bool = False, with_csa: bool = True, xa: bool = False, unknown: bool = False, **keywords: Any
+) -> Phantom:
+    """One oblique Siemens mosaic of ten slices.
+
+    Args:
+        path: the file.
+        against: stack the slices against the normal of rows and columns.
+        with_csa: write the CSA header.
+        xa: write the private elements of Numaris X.
+        unknown: write these with the VR UN, as archives do that do not know them.
+        keywords: for the file.
+    """
     stored, cosines = head(), directions(OBLIQUE)
     side, normal = 4, cosines[:, 2] * (-1 if against else 1)
     middle = cosines[:, 0] * SPACING[0] * SHAPE[0] + cosines[:, 1] * SPACING[1] * SHAPE[1]
@@ -282,6 +293,12 @@ def write_mosaic(path: Path, against: bool = False, with_csa: bool = True, **key
             ImageOrientationPatient=[f"{c:.9f}" for c in cosines[:, :2].T.ravel()],
         )
         dataset.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", raw)
+    if xa:
+        dataset.private_block(0x21, "SIEMENS MR SDS 01", create=True).add_new(0x01, "IS", "80")
+        block = dataset.private_block(0x21, "SIEMENS MR SDI 02", create=True)
+        vector = normal.tolist()
+        block.add_new(0x01, "UN" if unknown else "US", struct.pack("<H", SHAPE[2]) if unknown else SHAPE[2])
+        block.add_new(0x02, "UN" if unknown else "FD", struct.pack("<3d", *vector) if unknown else vector)
     for keyword, value in keywords.items():
         setattr(dataset, keyword, value)
     save(path, dataset, tiled(stored))

@@ -50,6 +50,6 @@ def test_choice(study, keywords, number):
 def test_no_choice_lists_the_series(study, keywords, count):
     text = refusal(study, **keywords)
     assert f"found {count}. Choose with --series-a/--series-b" in text
-    assert "3: MR, 3 images of 6x5, 1x1.5 mm, 2024-01-02, F1, 'MR phantom', UID 1.2.840.993.30" in text
+    assert "3: MR, 3 images of 6x5, 1x1.5 mm, P1, 2024-01-02, F1, 'MR phantom', UID 1.2.840.993.30" in text
     assert "5: CT localizer, 3 images" in text
     assert ("such as --task PET-MRI" in text) == (keywords in ({}, {"modality": "SPECT"}))

@@ -51,6 +51,8 @@ def grid(*arguments, **keywords) -> tuple[Grid, list[str]]:
         pytest.param([*EVEN, 6.16, *EVEN], "uneven", id="no multiple"),
         pytest.param([*EVEN, 4.8, *EVEN], "uneven", id="alone, and less than two"),
         pytest.param([*EVEN, 6.0, 6.0, *EVEN], "uneven", id="thicker slices beside each other"),
+        pytest.param([3.0, 6.0, 3.0, 6.0, 3.0, 6.0], "refused", id="many are missing"),
+        pytest.param([6.0, 3.0, 6.0, 3.0, 6.0], "refused", id="most are missing"),
         pytest.param([6.0, *EVEN], "refused", id="missing at the start"),
         pytest.param([*EVEN, 6.0], "refused", id="missing at the end"),
         pytest.param([*EVEN, 11.9, 11.9], "uneven", id="not four times as thick"),

@@ -207,3 +207,15 @@ def test_modality_lut(tmp_path):
     table[0]["LUTData"].VR = "US"
     phantom = write_series(tmp_path, ModalityLUTSequence=table)
     np.testing.assert_array_equal(read(tmp_path).values, 3.0 * phantom.stored)
+
+
+def test_a_truncated_copy_of_an_image_is_passed_over(tmp_path):
+    phantom = write_series(tmp_path)
+    whole = phantom.files[3].read_bytes()
+    for name in ("AAA", "ZZZ"):  # read before and after the whole one
+        (tmp_path / name).write_bytes(whole[:-100])
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.values, phantom.stored)
+    assert volume.notes == ("truncated copies of images passed over: 2",)
+    phantom.files[3].unlink()
+    assert "truncated" in refusal(tmp_path)

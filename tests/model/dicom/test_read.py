@@ -10,7 +10,7 @@ from scripts.dicom.find import list_series
 from tests.conftest import SHARED
 from tests.model.dicom import dicom_phantoms as made
 from tests.model.dicom.dicom_phantoms import write_series
-from tests.model.dicom.reading import read
+from tests.model.dicom.reading import edit, read, refusal
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,27 @@ def test_real_pair(real_pair, modality, code):
     files = [f for f in list_series(real_pair)[code == "MR"].files if header.SOPInstanceUID in f.name]
     dataset = pydicom.dcmread(files[0])
     np.testing.assert_allclose(volume.values[:, :, 20].T, dataset.pixel_array * float(dataset.RescaleSlope), rtol=1e-6)
+
+
+def test_a_stranger_s_slice_in_a_series_is_refused(tmp_path):
+    phantom = write_series(tmp_path, PatientBirthDate="")
+    edit(phantom.files[4], PatientID="9", PatientName="ROE^RICHARD", PatientBirthDate="19500101")
+    text = refusal(tmp_path)
+    assert "expected the images of one patient, they differ in PatientID and PatientName. Split" in text
+    assert "ROE" not in text
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        pytest.param(b"\x08\x00\x18\x00UI", id="SOPInstanceUID"),
+        pytest.param(b"\x10\x00\x20\x00LO", id="PatientID"),
+        pytest.param(b"\x28\x00\x01\x03CS", id="BurnedInAnnotation"),
+    ],
+)
+def test_a_damaged_element_is_blamed_on_its_file(tmp_path, element):
+    file = write_series(tmp_path, (4, 4, 3), BurnedInAnnotation="NO").files[1]
+    whole = file.read_bytes()
+    assert whole.count(element) == 1
+    file.write_bytes(whole.replace(element, element[:4] + b"AI"))
+    assert f"{file}: expected whole and valid DICOM" in refusal(tmp_path)

@@ -39,7 +39,8 @@ CHOICES = [
     pytest.param(B_VALUES, "b=0", [0], "volume 1 of 3: b=0", id="b-value"),
     pytest.param(B_VALUES, "b=1000,mean", [1, 2], "mean of 2 of 3 volumes", id="mean-of-a-b-value"),
     pytest.param(B_VALUES, "mean", [0, 1, 2], "mean of 3 of 3 volumes", id="mean"),
-    pytest.param(ECHOES, "echo=2", [1], "volume 2 of 2: echo=2", id="echo"),
+    pytest.param(ECHOES, "echo=2", [1], "volume 2 of 2: echo=2, te=30.5", id="echo"),
+    pytest.param(ECHOES, "te=9.2", [0], "volume 1 of 2: echo=1, te=9.2", id="echo-time"),
     pytest.param(DIXON, "type=water", [1], "volume 2 of 2: type=DERIVED/PRIMARY/WATER", id="type"),
     pytest.param(TIMES, "time=3", [2], "volume 3 of 3: time=3", id="time"),
     pytest.param(PHASES, "phase=2", [1], "volume 2 of 3: phase=2", id="phase-with-jitter"),
@@ -142,3 +143,51 @@ def test_enhanced_mr_of_two_time_points(tmp_path):
     volume = read(tmp_path, volume="time=2")
     np.testing.assert_array_equal(volume.values, 2.0 * phantom.stored - 5)
     assert "it holds 2" in refusal(tmp_path)
+
+
+def direction(n):
+    """The diffusion of image n at a position, as enhanced MR nests it."""
+    toward = {"DiffusionGradientDirectionSequence": made.item_of(DiffusionGradientOrientation=[n == 1, n == 2, 0])}
+    return {"MRDiffusionSequence": made.item_of(DiffusionBValue=1000 if n else 0, **(toward if n else {}))}
+
+
+@pytest.mark.parametrize(
+    ("groups", "choice", "note"),
+    [
+        pytest.param(direction, "b=0", "volume 1 of 3: b=0", id="directions"),
+        pytest.param(
+            lambda n: {"TemporalPositionSequence": made.item_of(TemporalPositionTimeOffset=12.5 * n)},
+            "time=1",
+            "volume 1 of 3: time=1",
+            id="time-offsets",
+        ),
+        pytest.param(
+            lambda n: {"FrameContentSequence": made.item_of(FrameAcquisitionDateTime=f"202401021000{n}0.5")},
+            "time=1",
+            "volume 1 of 3: time=1",
+            id="date-times",
+        ),
+        pytest.param(
+            lambda n: {"FrameContentSequence": made.item_of(DimensionIndexValues=[1, n + 9])},
+            "1",
+            "volume 1 of 3",
+            id="dimension-index",
+        ),
+        pytest.param(lambda n: {}, "1", "volume 1 of 3", id="only-the-order-of-the-frames"),
+    ],
+)
+def test_volumes_of_enhanced_mr(tmp_path, groups, choice, note):
+    """Frames of three volumes in one file; the first volume has the plain values, the others 100 less each."""
+    count = made.SHAPE[2]
+    phantom = made.write_enhanced_mr(tmp_path / "a", order=[*range(count)] * 3)
+    dataset = pydicom.dcmread(phantom.files[0])
+    for k, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        n = k // count
+        frame.PixelValueTransformationSequence = made.item_of(RescaleSlope=2, RescaleIntercept=-5 - 100 * n)
+        for keyword, items in groups(n).items():
+            setattr(frame, keyword, items)
+    dataset.save_as(phantom.files[0])
+    volume = read(tmp_path, volume=choice)
+    np.testing.assert_array_equal(volume.values, 2.0 * phantom.stored - 5)
+    assert note in volume.notes
+    assert "it holds 3" in refusal(tmp_path)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import EnhancedPETImageStorage
 from scripts.dicom.suv import _positive, scan_start, suv_factor, unit_and_factor
 from scripts.utils.enums import Modality
 
@@ -183,3 +184,53 @@ def test_units_by_modality():
 def test_suv_factor_without_what_it_needs():
     with pytest.raises(ValueError, match="CorrectedImage lacks ATTN and DECY"):
         suv_factor([pydicom.Dataset()])
+
+
+ENHANCED_PET = {
+    "SOPClassUID": EnhancedPETImageStorage,
+    "Modality": "PT",
+    "PatientWeight": 70,
+    "AttenuationCorrected": "YES",
+    "DecayCorrected": "YES",
+    "DecayCorrectionDateTime": "20240102110000",
+}
+
+
+def write_enhanced_pet(path, slope=2.0, without=(), **keywords):
+    dose = made.suv_dose(RadiopharmaceuticalStartTime=None, RadiopharmaceuticalStartDateTime="20240102100000")
+    phantom = made.write_enhanced_mr(
+        path, **(ENHANCED_PET | {"RadiopharmaceuticalInformationSequence": dose} | keywords)
+    )
+    dataset = pydicom.dcmread(path)
+    unit = made.item_of(CodeValue="Bq/ml", CodingSchemeDesignator="UCUM", CodeMeaning="Bq/ml")
+    dataset.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence = made.item_of(
+        RealWorldValueSlope=slope, RealWorldValueIntercept=-5.0, MeasurementUnitsCodeSequence=unit
+    )
+    for keyword in without:
+        delattr(dataset, keyword)
+    dataset.save_as(path)
+    return phantom
+
+
+def test_suv_of_enhanced_pet(tmp_path):
+    """Units are a code there, the corrections are flags, and a moment says what the decay is corrected for."""
+    phantom = write_enhanced_pet(tmp_path / "a")
+    volume = read(tmp_path)
+    assert volume.unit == "SUVbw"
+    factor = 70e3 / (350e6 * 2 ** (-3600 / 6586.2))
+    np.testing.assert_allclose(volume.values, (2.0 * phantom.stored - 5) * factor, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "unit", "note"),
+    [
+        pytest.param({"AttenuationCorrected": "NO"}, "Bq/ml", "CorrectedImage lacks ATTN", id="not-corrected"),
+        pytest.param({"without": ["DecayCorrectionDateTime"]}, "Bq/ml", "DecayCorrection is missing", id="no-moment"),
+        pytest.param({"slope": 3.0}, "arbitrary", "Units is missing", id="scaled-otherwise"),
+    ],
+)
+def test_enhanced_pet_without_suv(tmp_path, keywords, unit, note):
+    write_enhanced_pet(tmp_path / "a", **keywords)
+    volume = read(tmp_path)
+    assert volume.unit == unit
+    assert note in volume.notes[0]

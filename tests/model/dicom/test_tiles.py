@@ -34,6 +34,16 @@ def test_a_mosaic_by_its_private_count(tmp_path):
     np.testing.assert_allclose(read(tmp_path).affine, phantom.affine, atol=1e-6)
 
 
+@pytest.mark.parametrize("unknown", [False, True], ids=["explicit", "as-unknown"])
+def test_a_mosaic_of_numaris_x(tmp_path, unknown):
+    """It has no CSA header; count and direction of the slices are private elements of their own."""
+    phantom = made.write_mosaic(tmp_path / "a", against=True, with_csa=False, xa=True, unknown=unknown)
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.values[:, :, ::-1], phantom.stored)
+    np.testing.assert_allclose(volume.affine @ [3, 4, 7, 1], phantom.affine @ [3, 4, 2, 1], atol=1e-6)
+    assert volume.notes[0].startswith("mosaic of Numaris X, its position read as that of older mosaics")
+
+
 def test_a_grid_of_uih(tmp_path):
     phantom = made.write_grid(tmp_path / "a")
     volume = read(tmp_path)
