@@ -58,6 +58,9 @@ class QueueFile:
             version = self._base.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise InputError(f"{path}: expected a queue of version {VERSION}, got {version}. Update mmif-amin.")
+            (found,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError("it is damaged; restore it or move it away")
             self._base.executescript(TABLES)
             self._base.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
