@@ -249,6 +249,7 @@ def _kind(context: Any) -> str:
     """What one proposes to send: by its name, where DICOM has one."""
     name = context.abstract_syntax.name
     kind = "a private one" if name == str(context.abstract_syntax) else name
+    kind += " (retired)" if context.abstract_syntax.is_retired else ""
     return f"{kind}, in a transfer syntax that cannot be read" if context.result == NO_SYNTAX else kind
 
 

@@ -61,8 +61,9 @@ class QueueFile:
             (found,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError("it is damaged; restore it or move it away")
-            self._base.executescript(TABLES)
-            self._base.execute(f"PRAGMA user_version = {VERSION}")
+            if version < VERSION:  # an operator can look at the queue also where the disk is full
+                self._base.executescript(TABLES)
+                self._base.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
             raise InputError(f"{path}: expected a queue, cannot use it: {error}.") from error
 
