@@ -19,7 +19,7 @@ from .settings import NodeSettings, Peer
 
 __all__ = ["Commitments"]
 
-TRIES = 50  # in two days
+TRIES = 50  # in nearly two days
 ALL_STORED, SOME_MISSING = 1, 2  # event types, PS3.4 J.3.3
 NO_SUCH_OBJECT = 0x0112
 

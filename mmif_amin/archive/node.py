@@ -211,8 +211,9 @@ class Node:
         """An association has ended without a release; an object that was cut off or in part is told elsewhere."""
         requestor = event.assoc.requestor
         self.journal.associations.labels("aborted").inc()
-        if not self._call(event).cut_off and _part_of_object(event.assoc) is None:
-            self.journal.tell("association aborted", warning=True, calling=requestor.ae_title, host=requestor.address)
+        known = requestor.ae_title  # else it was only seen whether somebody listens here
+        if known and not self._call(event).cut_off and _part_of_object(event.assoc) is None:
+            self.journal.tell("association aborted", warning=True, calling=known, host=requestor.address)
         self._forget(event)
 
     def _closed(self, event: Any) -> None:
