@@ -81,6 +81,7 @@ class WebArchive:
         self.client.set_http_retry_params(retry=False)
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL + 1)  # it repeats what the archive says
         self.place, self.tries = address.place, tries
+        self._asking = False
         self.advice = " Check the login." if login else f" No login for {address.place} was given."
 
     def series(self, study: str) -> list[Candidate]:
@@ -239,7 +240,14 @@ class WebArchive:
             found |= news
 
     def _ask(self, call: Callable[[], Result]) -> Result:
-        return with_retries(lambda: self._translated(call), self.tries)
+        """Ask, and again where that may help; a question within a question is part of that one's tries."""
+        if self._asking:
+            return self._translated(call)
+        self._asking = True
+        try:
+            return with_retries(lambda: self._translated(call), self.tries)
+        finally:
+            self._asking = False
 
     def _translated(self, call: Callable[[], Result]) -> Result:
         """Call, with every error of the packages below as an :class:`ArchiveError`; theirs quote the request."""

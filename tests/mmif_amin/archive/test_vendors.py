@@ -205,6 +205,13 @@ def test_what_an_archive_says_of_each_image_counts(archive, files, code, kept, r
         assert len(here.images) == (0 if reason == 0x0111 else IMAGES)
 
 
+def test_a_question_within_a_question_is_asked_no_oftener(archive, files):
+    here = archive(GET=lambda handler, _: send(handler, 503))
+    with pytest.raises(ArchiveError, match="answered 503"):
+        WebArchive(parse_address(here.url), tries=3).store(files)
+    assert len(here.asked) == 3
+
+
 def test_images_and_credentials_go_nowhere_else(archive, files):
     other = archive()
 
