@@ -1,7 +1,8 @@
 """A night at an archive, simulated on the loopback address: studies go from Orthanc to ``listen`` and back.
 
 While they do, the listener and Orthanc are killed (kill -9) at random moments and started again. In the end each study
-must have come back once. Needs the extra ``[archive]`` and Debian's ``orthanc`` with ``orthanc-dicomweb``:
+must have come back once, with all its series, and the pixels of some must be those that ``fuse`` makes. Else the exit
+code is 1. Needs the extra ``[archive]`` and Debian's ``orthanc`` with ``orthanc-dicomweb``, and ``dicom3tools``:
 
     python benchmarks/bench_night.py --studies 200 --listener-kills 20 --archive-kills 5
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,15 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pydicom
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmif_amin.archive.derived import derived_files
 from tests.mmif_amin.archive.listener import Listener
 from tests.mmif_amin.archive.made_up import write_study
 from tests.mmif_amin.archive.orthanc import MISSING, Orthanc
 
 SLICES = 12
+SERIES = 5  # of a study that came back: its two sources, the fused one, the other source on its grid, the presentation
+BACK = 2 * SLICES + 2 * SLICES + 1  # its images
+LOOKED_AT = 10  # studies that dciodvfy looks at
 PATIENCE = 900.0  # seconds without any progress, after which the night is over
 
 
@@ -55,6 +62,7 @@ class Night:
         self.listener.start()
         self.memory: list[tuple[float, float, float]] = []
         self.kills = {"listener": 0, "orthanc": 0}
+        self.under_way: list[int] = []  # studies that were not done, at each kill
         self.studies: list[str] = []
         self.began = time.monotonic()
         self.over = threading.Event()
@@ -108,6 +116,7 @@ class Night:
         for victim in victims:
             if self.over.wait(self.chance.uniform(0.2, 2.0) * self.args.seconds_between):
                 return
+            self.under_way.append(sum(row.state not in ("done", "failed") for row in self.listener.rows()))
             {"listener": self.listener, "orthanc": self.orthanc}[victim].kill()
             self.kills[victim] += 1
             time.sleep(self.chance.uniform(0.0, 1.0))
@@ -128,6 +137,7 @@ class Night:
         """Count what is in the archive and in the queue."""
         rows = {row.uid: row for row in self.listener.rows()}
         fused = {study: self.orthanc.fused(study) for study in self.studies}
+        whole = {study: [item["images"] for item in self.orthanc.series(study)] for study in self.studies}
         minutes: dict[int, tuple[float, float]] = {}
         for at, own, workers in self.memory:
             before = minutes.get(int(at // 60), (0.0, 0.0))
@@ -138,21 +148,41 @@ class Night:
             "fused": sum(rows[study].fused >= 1 for study in self.studies if study in rows),
             "fused more than once": sum(rows[study].fused > 1 for study in self.studies if study in rows),
             "returned": sum(bool(series) for series in fused.values()),
-            "returned whole": sum([item["images"] for item in series] == [SLICES] for series in fused.values()),
+            "returned whole": sum(len(series) == SERIES and sum(series) == BACK for series in whole.values()),
             "lost": sum(not series for series in fused.values()),
-            "doubled": sum(len(series) > 1 or any(s["images"] > SLICES for s in series) for series in fused.values()),
+            "doubled": sum(len(series) > SERIES or sum(series) > BACK for series in whole.values()),
+            "other pixels than fuse makes": self.compare(fused),
+            "tracebacks in the log": self.listener.log.read_text().count("Traceback"),
             "not done": {row.name: f"{row.state}: {row.reason}" for row in rows.values() if row.state != "done"},
             "listener killed": self.kills["listener"],
             "orthanc killed": self.kills["orthanc"],
+            "kills with studies under way": sum(map(bool, self.under_way)),
             "seconds": round(time.monotonic() - self.began),
             "memory by minute, MB (listener, workers)": {m: [round(v) for v in sizes] for m, sizes in minutes.items()},
             "dciodvfy errors": self.validate(fused),
         }
 
+    def compare(self, fused: dict[str, list[dict[str, Any]]]) -> list[str]:
+        """Fuse the first and the last study once more, in peace; returns what came back with other pixels."""
+        different = []
+        for number in {0, len(self.studies) - 1}:
+            output = self.folder / "again" / str(number)
+            sources = [str(self.folder / "source" / str(number) / name) for name in ("mr", "other")]
+            words = [sys.executable, "-m", "mmif_amin", "fuse", *sources, "-o", str(output), "--dicom"]
+            subprocess.run(words, check=True, capture_output=True, cwd=Path(__file__).resolve().parents[1])
+            again = _pixels(derived_files(output))
+            series = fused[self.studies[number]]
+            back = (
+                _pixels(self.orthanc.download(series[0]["id"], self.folder / "there" / str(number))) if series else {}
+            )
+            if not back or back != again:
+                different.append(f"study {number}")
+        return different
+
     def validate(self, fused: dict[str, list[dict[str, Any]]]) -> list[str]:
         """Errors that dciodvfy finds in the first image of each of ten studies that came back."""
         errors = set()
-        for number, series in enumerate([series for series in fused.values() if series][:10]):
+        for number, series in enumerate([series for series in fused.values() if series][:LOOKED_AT]):
             file = self.orthanc.download(series[0]["id"], self.folder / "back" / str(number))[0]
             told = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
             errors |= {line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")}
@@ -163,6 +193,19 @@ class Night:
         self.over.set()
         self.listener.kill()
         self.orthanc.kill()
+
+
+def _pixels(files: list[Path]) -> dict[tuple[float, ...], bytes]:
+    """The pixels of the fused images among some files, by their position."""
+    images = [image for image in map(pydicom.dcmread, files) if " fused " in image.get("SeriesDescription", "")]
+    return {tuple(map(float, image.ImagePositionPatient)): image.PixelData for image in images}
+
+
+def went_well(figures: dict[str, Any]) -> bool:
+    """Whether every study came back once and whole."""
+    all_of_them = {figures[name] for name in ("studies in", "fused", "returned", "returned whole")}
+    bad = ("fused more than once", "lost", "doubled", "not done", "other pixels than fuse makes", "dciodvfy errors")
+    return len(all_of_them) == 1 and not any(figures[name] for name in (*bad, "tracebacks in the log"))
 
 
 def main() -> None:
@@ -177,14 +220,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that fuse")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if MISSING:
-        sys.exit(MISSING)
+    if MISSING or not shutil.which("dciodvfy"):
+        sys.exit(MISSING or "dciodvfy is not installed: apt-get install dicom3tools")
     with tempfile.TemporaryDirectory(prefix="night-") as temporary:
         night = Night(Path(temporary), args)
         try:
-            print(json.dumps(night.run(), indent=4))
+            figures = night.run()
+            print(json.dumps(figures, indent=4))
         finally:
             night.end()
+    sys.exit(0 if went_well(figures) else 1)
 
 
 if __name__ == "__main__":

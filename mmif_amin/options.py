@@ -204,7 +204,9 @@ TRANSFORM = Option(
     pictures=False,
 )
 STUDY_OPTIONS = (TASK, LOSS_MAP, *VOLUME_OPTIONS, DEIDENTIFY, WEIGHTS, *NETWORK_OPTIONS)
+FROM = Option("from", "archive: where the study is, the same as A", metavar="URL", pictures=False)
 ARCHIVE_OPTIONS = (
+    FROM,
     Option(
         "study",
         "archive: StudyInstanceUID; two, if the series lie in two studies",

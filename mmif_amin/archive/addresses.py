@@ -1,4 +1,7 @@
-"""Addresses of archives: ``dicomweb://HOST:PORT/PATH`` and ``dicom://HOST:PORT/AE_TITLE``, with an ``s`` for TLS."""
+"""Addresses of archives: ``dicomweb://HOST:PORT/PATH`` and ``dicom://HOST:PORT/AE_TITLE``, with an ``s`` for TLS.
+
+The URL of DICOMweb services as the archive's own manual names it, ``https://HOST:PORT/PATH``, is the same address.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from ..scripts.utils.checks import InputError
 
 __all__ = ["Address", "is_address", "parse_address"]
 
-SCHEMES = ("dicomweb", "dicomwebs", "dicom", "dicoms")
+WEB = {"http": "dicomweb", "https": "dicomwebs"}
+SCHEMES = ("dicomweb", "dicomwebs", "dicom", "dicoms", *WEB)
 DEFAULT_PORTS = {"dicomweb": 80, "dicomwebs": 443, "dicom": 104, "dicoms": 2762}
 LONGEST_TITLE = 16  # characters of an AE title
 
@@ -86,7 +90,8 @@ def parse_address(word: str) -> Address:
         raise InputError(f"{word}: expected {forms}.") from None
     if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
         raise InputError(f"{word}: expected {forms}.")
-    address = Address(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], parts.path.strip("/"))
+    scheme = WEB.get(parts.scheme, parts.scheme)
+    address = Address(scheme, parts.hostname, port or DEFAULT_PORTS[scheme], parts.path.strip("/"))
     if not address.web and not 0 < len(address.path) <= LONGEST_TITLE:
         raise InputError(f"{word}: expected an AE title of 1 to {LONGEST_TITLE} characters as its path, {forms}.")
     return address

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ..scripts.dicom.header import require
 from ..scripts.utils.checks import InputError
 from .addresses import Address
+from .delivery import pause_after
 from .dicom_send import DicomArchive
 from .errors import ArchiveError
 from .extra import require_archive
@@ -17,7 +19,7 @@ from .settings import NodeSettings, Peer
 
 __all__ = ["Commitments"]
 
-TRIES = 50
+TRIES = 50  # in nearly two days
 ALL_STORED, SOME_MISSING = 1, 2  # event types, PS3.4 J.3.3
 NO_SUCH_OBJECT = 0x0112
 
@@ -35,6 +37,7 @@ class Commitments:
 
     def __init__(self, settings: NodeSettings, queue: StudyQueue) -> None:
         self.settings, self.queue = settings, queue
+        self._pauses: dict[str, float] = {}
 
     def ask(self, request: Any, peer: Peer, host: str) -> None:
         """Write down a request before it is answered with success.
@@ -58,19 +61,25 @@ class Commitments:
         """Answer what is open.
 
         Returns:
-            Why each that could not be answered was not; it is tried again the next time, up to 50 times.
+            Why each that could not be answered was not; it is tried again after growing pauses, up to 50 times.
         """
         problems = []
-        rows = self.queue.ask("SELECT id, title, host, request FROM commitments WHERE attempts < ?", TRIES)
-        for transaction, title, host, request in rows:
+        rows = self.queue.ask("SELECT id, title, host, request, attempts FROM commitments ORDER BY attempts")
+        for transaction, title, host, request, attempts in rows:
+            if time.monotonic() < self._pauses.get(transaction, 0.0):
+                continue
             peer = next((peer for peer in self.settings.peers if peer.title == title and peer.port), None)
             try:
-                if peer is not None:
-                    self._answer(transaction, peer, host, json.loads(request))
+                if peer is None:
+                    raise InputError(f"{title}: the settings name no port for it.")
+                self._answer(transaction, peer, host, json.loads(request))
             except InputError as error:  # an archive's, or a file of TLS
-                problems.append(str(error))
+                last = attempts + 1 >= TRIES
+                problems.append(f"{error}{' It is given up.' if last else ''}")
+                self._pauses[transaction] = time.monotonic() + pause_after(attempts + 1, self.settings.retry_seconds)
                 with self.queue.change() as base:
                     base.execute("UPDATE commitments SET attempts = attempts + 1 WHERE id = ?", (transaction,))
+                    base.execute("DELETE FROM commitments WHERE id = ? AND ?", (transaction, last))
             else:
                 with self.queue.change() as base:
                     base.execute("DELETE FROM commitments WHERE id = ?", (transaction,))

@@ -12,6 +12,8 @@ from ..scripts.utils.checks import InputError
 from .addresses import parse_address
 from .archives import open_archive
 from .derived import derived_files
+from .dicom_send import DicomArchive
+from .dicomweb import WebArchive
 from .journal import Journal, public_reason
 from .queue import StudyQueue
 from .settings import Destination, NodeSettings
@@ -60,12 +62,16 @@ class Courier(threading.Thread):
         super().__init__(name=f"courier {destination.name}", daemon=True)
         self.destination, self.settings, self.queue = destination, settings, queue
         self.results, self.journal, self.ended = results, journal, ended
-        address = parse_address(destination.url)
-        self.archive = open_archive(
-            address, destination.login or None, destination.tls, settings.title, tries=1
-        )  # the queue tries again, not the archive
+        self._open()  # what cannot be used is refused at the start
         self._pauses: dict[str, float] = {}
         self._over = threading.Event()
+
+    def _open(self) -> WebArchive | DicomArchive:
+        """The archive, anew for each delivery: a token or a certificate may have been replaced meanwhile."""
+        where = self.destination
+        return open_archive(
+            parse_address(where.url), where.login or None, where.tls, self.settings.title, tries=1
+        )  # the queue tries again, not the archive
 
     def stop(self) -> None:
         """End after the delivery that is under way."""
@@ -91,12 +97,13 @@ class Courier(threading.Thread):
 
     def _deliver(self, study: str, name: str, key: str, tries: int) -> None:
         where = self.destination.name
-        self.queue.send(study)
+        if not self.queue.send(study, key):
+            return
         try:
             files = derived_files(self.results / key)
             if not files:
                 raise InputError("the result is not on the disk any more. Drop the study and send it again.")
-            sent = self.archive.store(files)
+            sent = self._open().store(files)
         except Exception as error:  # one result that cannot be sent stops no other
             reason = self.journal.names.masked(public_reason(error))
             given_up = self.queue.undelivered(study, where, reason, self.settings.send_tries)

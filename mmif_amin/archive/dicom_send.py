@@ -18,6 +18,7 @@ __all__ = ["DicomArchive", "quiet_pynetdicom"]
 TRIES = 5
 TIMEOUT = 30.0  # seconds without an answer
 WARNINGS = range(0xB000, 0xC000)  # stored, with a remark
+DUPLICATE = 0x0111  # the archive has an image of this UID, so an earlier try has stored it
 
 
 def quiet_pynetdicom() -> Any:
@@ -83,7 +84,7 @@ class DicomArchive:
                 code = status.get("Status")
                 if code is None:
                     raise ArchiveError(f"{self.address.place}: the association ended before an image was stored.")
-                if code != 0 and code not in WARNINGS:
+                if code not in (0, DUPLICATE) and code not in WARNINGS:
                     raise ArchiveError(f"{self.address.place}: refused an image with the status 0x{code:04X}.")
                 waiting.pop(0)
         except ArchiveError:

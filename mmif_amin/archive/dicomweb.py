@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from .errors import ArchiveError, with_retries
 from .extra import require_archive
 from .login import Login
 from .rules import Candidate
-from .tls import TlsFiles
+from .tls import TlsFiles, client_context
 
 __all__ = ["WebArchive"]
 
@@ -24,8 +25,10 @@ TRIES = 5
 TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without any answer
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP codes after which another try may succeed
 DENIED = (401, 403)
-NOT_FOUND = 404
-PAGE = 1000  # results of one question
+NOT_FOUND, NOT_ACCEPTABLE, CONFLICT = 404, 406, 409
+AS_STORED = (("application/dicom", "*"),)  # in any transfer syntax
+ALREADY_THERE = (0x0111, 0xB00E)  # reasons of a refusal: "duplicate SOP instance", and the same in Azure's words
+PAGE = 200  # results of one question; some archives refuse to be asked for more
 BATCH = 64 * 2**20  # bytes that are stored at once
 
 Result = TypeVar("Result")
@@ -63,17 +66,23 @@ class WebArchive:
         for file in (tls.ca, tls.certificate, tls.key):
             if file and not Path(file).is_file():
                 raise InputError(f"{file}: expected a PEM file for TLS, found nothing there.")
+        if address.tls:
+            client_context(tls)  # it refuses what is no certificate before anything is asked
         web, requests = require_archive("dicomweb_client.web"), require_archive("requests")
         session = requests.Session()
         session.trust_env = False
+        session.max_redirects = 0  # images and credentials go where the user says, and nowhere else
+        session.hooks["response"].append(_in_plain_form)
         session.verify = tls.ca or True
         session.cert = (tls.certificate, tls.key) if tls.key else tls.certificate or None
         if login is not None:
             session.auth = partial(_authorize, login)
         self.client = web.DICOMwebClient(address.url, session=session, timeout=timeout)
         self.client.set_http_retry_params(retry=False)
-        self.place = address.place
-        self.tries = tries
+        logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL + 1)  # it repeats what the archive says
+        self.place, self.tries = address.place, tries
+        self._asking = False
+        self.advice = " Check the login." if login else f" No login for {address.place} was given."
 
     def series(self, study: str) -> list[Candidate]:
         """The series of images of a study.
@@ -129,7 +138,7 @@ class WebArchive:
         def fetch() -> dict[str, Path]:
             listed = self.instances(study, series)
             files: dict[str, Path] = {}
-            for dataset in self.client.iter_series(study, series):
+            for dataset in self._images(study, series):
                 files[str(dataset.SOPInstanceUID)] = file = folder / f"{len(files):06d}.dcm"
                 dataset.save_as(file, enforce_file_format=True)
             if set(files) != listed:
@@ -164,22 +173,58 @@ class WebArchive:
 
             def store(study: str = study, uid: str = uid, images: dict[str, Path] = images) -> int:
                 there = self.instances(study, uid)
-                missing = [file for instance, file in images.items() if instance not in there]
+                missing = {instance: file for instance, file in images.items() if instance not in there}
                 for batch in _batches(missing):
-                    self._store(study, [read_dataset(file) for file in batch])
+                    self._store(study, uid, batch)
                 return len(missing)
 
             sent += self._ask(store)
         return sent
 
-    def _store(self, study: str, datasets: Sequence[Any]) -> None:
-        answer = self.client.store_instances(datasets, study)
-        failed = answer.get("FailedSOPSequence") or []
-        if failed:
-            reason = int(failed[0].get("FailureReason", 0))
+    def _images(self, study: str, series: str) -> Iterator[Any]:
+        """The images of a series, uncompressed where the archive can do that."""
+        try:
+            return self.client.iter_series(study, series)
+        except require_archive("requests").exceptions.HTTPError as error:
+            if error.response.status_code != NOT_ACCEPTABLE:
+                raise
+            return self.client.iter_series(study, series, AS_STORED)
+
+    def _store(self, study: str, series: str, batch: Mapping[str, Path]) -> None:
+        """Store images. Not the answer's code decides, but what it says of each image, or else the archive's list."""
+        answer = self._answer(study, batch.values())
+        there, refused = set(), []
+        for item in answer.get("FailedSOPSequence") or ():
+            reason = int(item.get("FailureReason") or 0)
+            if reason in ALREADY_THERE:
+                there.add(str(item.ReferencedSOPInstanceUID))
+            else:
+                refused.append(reason)
+        if refused:
             raise ArchiveError(
-                f"{self.place}: expected to store {len(datasets)} images, {len(failed)} were refused (0x{reason:04X})."
+                f"{self.place}: expected to store {len(batch)} images, {len(refused)} were refused "
+                f"(0x{refused[0]:04X})."
             )
+        there |= {str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence") or ()}
+        lost = batch.keys() - there
+        lost = lost and lost - self.instances(study, series)
+        if lost:
+            raise ArchiveError(
+                f"{self.place}: expected to store {len(batch)} images, it neither confirms nor lists {len(lost)}."
+            )
+
+    def _answer(self, study: str, files: Iterable[Path]) -> Any:
+        """What the archive says of each image that it is sent."""
+        errors = require_archive("requests").exceptions
+        try:
+            return self.client.store_instances([read_dataset(file) for file in files], study)
+        except errors.HTTPError as error:
+            if error.response.status_code != CONFLICT:
+                raise
+            try:
+                return require("pydicom").Dataset.from_json(error.response.json())
+            except (ValueError, TypeError, AttributeError, KeyError):
+                raise error from None
 
     def _pages(self, search: Callable[..., list[Any]], *uids: str) -> list[Any]:
         """All answers to a question, also where the archive gives only some at once."""
@@ -190,14 +235,19 @@ class WebArchive:
             except _NothingThereError:  # some archives say so in place of an empty list
                 page = []
             news = {str(answer): answer for answer in page}
-            if not news.keys() - found.keys():
+            if not news.keys() - found.keys():  # a short page is not yet the last one
                 return list(found.values())
             found |= news
-            if len(page) < PAGE:
-                return list(found.values())
 
     def _ask(self, call: Callable[[], Result]) -> Result:
-        return with_retries(lambda: self._translated(call), self.tries)
+        """Ask, and again where that may help; a question within a question is part of that one's tries."""
+        if self._asking:
+            return self._translated(call)
+        self._asking = True
+        try:
+            return with_retries(lambda: self._translated(call), self.tries)
+        finally:
+            self._asking = False
 
     def _translated(self, call: Callable[[], Result]) -> Result:
         """Call, with every error of the packages below as an :class:`ArchiveError`; theirs quote the request."""
@@ -210,17 +260,22 @@ class WebArchive:
             code = error.response.status_code
             if code == NOT_FOUND:
                 raise _NothingThereError(f"{self.place}: answered 404. Check the path and the UID.", True) from None
-            advice = " Check the login." if code in DENIED else ""
-            raise ArchiveError(f"{self.place}: answered {code}.{advice}", code not in PASSING) from None
-        except errors.SSLError as error:
             raise ArchiveError(
-                f"{self.place}: its certificate or ours was not accepted: {_reason(error)}. Name its authority.", True
+                f"{self.place}: answered {code}.{self.advice if code in DENIED else ''}", code not in PASSING
             ) from None
+        except errors.TooManyRedirects:
+            raise ArchiveError(
+                f"{self.place}: sends us to another address. Name that one, if it is the archive.", True
+            ) from None
+        except errors.SSLError as error:
+            raise ArchiveError(f"{self.place}: no TLS: {_reason(error)}", True) from None
+        except errors.JSONDecodeError:
+            raise ArchiveError(f"{self.place}: expected an answer of DICOMweb, got another. Check the path.") from None
         except (errors.RequestException, EOFError, ConnectionError) as error:
             raise ArchiveError(f"{self.place}: gave no answer ({type(error).__name__}). Is the archive up?") from None
         except InputError:
             raise
-        except (ValueError, AttributeError, KeyError) as error:  # an answer in another form than DICOMweb's
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # an answer in another form than DICOMweb's
             kind = type(error).__name__
             raise ArchiveError(f"{self.place}: expected an answer of DICOMweb, got another ({kind}).") from None
 
@@ -231,21 +286,47 @@ def _authorize(login: Login, request: Any) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """The last words of an error of TLS: why a certificate was refused."""
-    words = str(error).rpartition("CERTIFICATE_VERIFY_FAILED] ")[2].rpartition("(_ssl")[0].strip()
-    return words or type(error).__name__
+    """The last words of an error of TLS, such as why a certificate was refused; the others quote the request."""
+    words, found, _ = str(error).rpartition(" (_ssl")
+    reason = words.rpartition("] ")[2] if found else type(error).__name__
+    return f"{reason}. Name its authority." if "issuer" in reason or "self" in reason else f"{reason.rstrip('.')}."
 
 
-def _batches(files: Sequence[Path]) -> Iterable[list[Path]]:
+def _in_plain_form(response: Any, **_: Any) -> None:
+    """Mend what dicomweb-client does not look at in an answer.
+
+    It takes JSON with a parameter, such as a charset, for no answer at all. And a series that is cut short looks whole
+    to it where neither a length nor chunks say how long it is.
+    """
+    kind = response.headers.get("Content-Type", "")
+    media = kind.partition(";")[0].strip().lower()
+    if media.endswith(("json", "xml")):
+        response.headers["Content-Type"] = media
+    elif media.startswith("multipart/") and not {"Content-Length", "Transfer-Encoding"} & response.headers.keys():
+        pieces = response.iter_content
+        response.iter_content = lambda *args, **keywords: _to_its_end(pieces(*args, **keywords))
+
+
+def _to_its_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces of a message of several parts, the last of which closes it."""
+    end = b""
+    for piece in pieces:
+        end = (end + piece)[-8:]
+        yield piece
+    if not end.rstrip().endswith(b"--"):
+        raise ConnectionError("the answer is cut short")
+
+
+def _batches(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """The files in groups of limited size, because the client encodes a group in memory."""
-    batch: list[Path] = []
+    batch: dict[str, Path] = {}
     size = 0
-    for file in files:
+    for instance, file in files.items():
         length = os.path.getsize(file)
         if batch and size + length > BATCH:
             yield batch
-            batch, size = [], 0
-        batch.append(file)
+            batch, size = {}, 0
+        batch[instance] = file
         size += length
     if batch:
         yield batch

@@ -25,6 +25,7 @@ CANNOT_UNDERSTAND = 0xC000
 TAGS = ["SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"]
 NAME_LENGTH = 40  # hexadecimal digits
 LAST_BYTES = 64e6  # free space below which not even an object that has begun may go on; a tenth of the reserve at most
+LEAST_BYTES = 1e6  # the same where nothing is reserved: for the queue, and for what has just arrived
 DISK_FULL = "the disk is full"
 
 
@@ -92,7 +93,7 @@ class Intake:
     @property
     def must_stop(self) -> bool:
         """Whether so little of the disk is free that nothing more may be written, not even the rest of an object."""
-        return self.free_bytes() < min(self.limits.free_gb * 1e8, LAST_BYTES)
+        return self.free_bytes() < max(min(self.limits.free_gb * 1e8, LAST_BYTES), LEAST_BYTES)
 
     def discard(self, arrived: Path) -> str:
         """Delete what has arrived of an object; its series waits for the whole of it.

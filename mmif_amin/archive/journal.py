@@ -20,7 +20,7 @@ from .extra import require_archive
 __all__ = ["Journal", "Pseudonyms", "public_reason"]
 
 KEY_NAME = "pseudonym.key"
-UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")  # more parts than an IP address has
+UID = re.compile(r"\b[012](?=[\d.]{9,}|(?:\.\d+){4})(?:\.\d+){2,}\b")  # also 2.25.NUMBER, of three parts
 SHORT = 12  # hexadecimal digits
 BUCKETS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280)  # seconds
 

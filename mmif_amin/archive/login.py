@@ -79,7 +79,7 @@ def _from_file(path: Path, place: str) -> Login | None:
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InputError(f"{path}: others than its owner can read this login file. Do: chmod 600 {path}.")
         entries = json.loads(path.read_text(encoding="utf-8"))
-        entry = entries.get(place)
+        entry = {name.lower(): entry for name, entry in entries.items()}.get(place)
         if entry is None:
             return None
         if set(entry) not in ({"token"}, {"user", "password"}) or not all(isinstance(v, str) for v in entry.values()):
@@ -104,4 +104,4 @@ def _from_environment(environment: Mapping[str, str], place: str) -> Login | Non
             f"Expected {PLACE} (HOST:PORT) with {TOKEN}, or with {USER} and {PASSWORD}, in the environment; one is "
             "missing or too many."
         )
-    return Login(token, user, password) if environment[PLACE] == place else None
+    return Login(token, user, password) if environment[PLACE].lower() == place else None

@@ -15,7 +15,7 @@ from .commitments import Commitments
 from .dicom_send import quiet_pynetdicom
 from .extra import require_archive
 from .intake import DISK_FULL, STORED, Intake
-from .journal import Journal
+from .journal import Journal, public_reason
 from .settings import NodeSettings, Peer
 from .tls import server_context
 
@@ -25,6 +25,7 @@ IDLE_SECONDS = 60.0  # after which a silent association is ended
 ANSWER_SECONDS = 30.0
 REJECT_TITLE, REJECT_CALLED = (1, 1, 3), (1, 1, 7)  # result, source, reason: PS3.8 9.3.4
 CANNOT_PROCESS = 0x0110
+NO_SYNTAX = 4  # result of a context: no transfer syntax of it is supported, PS3.8 9.3.3.2
 BEYOND_LIMIT = 2  # times the limit of an object, where it is cut off
 
 
@@ -77,6 +78,7 @@ class Node:
         self.settings, self.intake, self.commitments, self.journal = settings, intake, commitments, journal
         self.arrived = arrived
         self._calls: dict[int, _Call] = {}
+        self._told: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._server = self._listen()
 
@@ -108,7 +110,7 @@ class Node:
         entity.add_supported_context(classes.StorageCommitmentPushModel)
         handlers = [
             (events.EVT_REQUESTED, self._requested),
-            (events.EVT_ACCEPTED, lambda _: self.journal.associations.labels("accepted").inc()),
+            (events.EVT_ACCEPTED, self._accepted),
             (events.EVT_REJECTED, lambda _: self._count_refusal("too many")),
             (events.EVT_DATA_RECV, self._data),
             (events.EVT_ABORTED, self._aborted),
@@ -156,6 +158,15 @@ class Node:
         association.acse.send_reject(*why)
         association.kill()
 
+    def _accepted(self, event: Any) -> None:
+        """An association has begun; what it may not send is told once, because many propose more than they send."""
+        self.journal.associations.labels("accepted").inc()
+        calling = event.assoc.requestor.ae_title
+        kinds = {_kind(context) for context in event.assoc.rejected_contexts}
+        if kinds and (facts := (calling, "; ".join(sorted(kinds)))) not in self._told:
+            self._told.add(facts)
+            self.journal.tell("kinds of objects refused", warning=True, calling=calling, kinds=facts[1])
+
     def _count_refusal(self, why: str, **facts: object) -> None:
         self.journal.associations.labels("refused").inc()
         self.journal.tell("association refused", warning=True, why=why, **facts)
@@ -200,8 +211,9 @@ class Node:
         """An association has ended without a release; an object that was cut off or in part is told elsewhere."""
         requestor = event.assoc.requestor
         self.journal.associations.labels("aborted").inc()
-        if not self._call(event).cut_off and _part_of_object(event.assoc) is None:
-            self.journal.tell("association aborted", warning=True, calling=requestor.ae_title, host=requestor.address)
+        known = requestor.ae_title  # else it was only seen whether somebody listens here
+        if known and not self._call(event).cut_off and _part_of_object(event.assoc) is None:
+            self.journal.tell("association aborted", warning=True, calling=known, host=requestor.address)
         self._forget(event)
 
     def _closed(self, event: Any) -> None:
@@ -220,10 +232,10 @@ class Node:
         peer = find_peer(self.settings, requestor.ae_title, requestor.address)
         try:
             if peer is None or not peer.port:
-                raise ValueError("no port for the result")
+                raise InputError("the settings name no port for its result")
             self.commitments.ask(event.action_information, peer, requestor.address)
         except Exception as error:  # pydicom raises many types for a damaged request
-            self.journal.tell("commitment refused", warning=True, peer=requestor.ae_title, why=type(error).__name__)
+            self.journal.tell("commitment refused", warning=True, peer=requestor.ae_title, why=public_reason(error))
             return CANNOT_PROCESS, None
         return STORED, None
 
@@ -232,6 +244,14 @@ def _part_of_object(association: Any) -> Path | None:
     """Where pynetdicom has written what has come of an object; it forgets the file, but does not delete it."""
     path = getattr(association.dimse.message, "_data_set_path", None)
     return Path(path) if path else None
+
+
+def _kind(context: Any) -> str:
+    """What one proposes to send: by its name, where DICOM has one."""
+    name = context.abstract_syntax.name
+    kind = "a private one" if name == str(context.abstract_syntax) else name
+    kind += " (retired)" if context.abstract_syntax.is_retired else ""
+    return f"{kind}, in a transfer syntax that cannot be read" if context.result == NO_SYNTAX else kind
 
 
 def _readable_syntaxes() -> list[str]:

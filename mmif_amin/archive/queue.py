@@ -36,23 +36,28 @@ class StudyQueue(ObjectQueue):
                 base.execute("UPDATE studies SET attempts = attempts + 1, more = 0 WHERE uid = ?", (study,))
             return started
 
-    def finish(self, study: str, key: str, destinations: Sequence[str]) -> bool:
+    def finish(self, study: str, key: str, destinations: Sequence[str]) -> State:
         """The result lies on the disk: ``fusing -> fused``; or ``done``, where it was delivered before.
 
+        If more of the study has come meanwhile, this result is of half of it: ``fusing -> received``.
+
         Returns:
-            Whether it is to be sent.
+            The state that it has now.
         """
         with self.change() as base:
             if base.execute("SELECT 1 FROM results WHERE key = ?", (key,)).fetchone():
                 base.execute("UPDATE studies SET result = ? WHERE uid = ?", (key, study))
                 self._end(base, study)
-                return False
+                return State.DONE
+            if base.execute("SELECT more FROM studies WHERE uid = ?", (study,)).fetchone() == (1,):
+                reopen(base, study)
+                return State.RECEIVED
             move(base, study, State.FUSED, (State.FUSING,))
             base.execute("UPDATE studies SET result = ?, fused = fused + 1, attempts = 0 WHERE uid = ?", (key, study))
             base.execute("DELETE FROM deliveries WHERE study = ?", (study,))
             rows = [(study, name, WAITING) for name in destinations]
             base.executemany("INSERT INTO deliveries (study, destination, state) VALUES (?, ?, ?)", rows)
-            return True
+            return State.FUSED
 
     def fail(self, study: str, reason: str, tries: int) -> bool:
         """A study could not be fused: ``fusing -> ready``, or ``failed`` after so many tries.
@@ -68,10 +73,16 @@ class StudyQueue(ObjectQueue):
                 reopen(base, study)
             return given_up
 
-    def send(self, study: str) -> None:
-        """A result begins to be sent: ``fused -> sending``."""
+    def send(self, study: str, key: str) -> bool:
+        """A result begins to be sent: ``fused -> sending``.
+
+        Returns:
+            Whether it is still to be sent; more of the study may have come just now.
+        """
         with self.change() as base:
             move(base, study, State.SENDING, (State.FUSED,))
+            now = base.execute("SELECT state, result FROM studies WHERE uid = ?", (study,)).fetchone()
+            return now == (State.SENDING, key)
 
     def delivered(self, study: str, destination: str) -> None:
         """A destination has all of a result; after the last one: ``sending -> done``."""
@@ -116,13 +127,12 @@ class StudyQueue(ObjectQueue):
             reopen(base, study)
 
     def recover(self) -> None:
-        """After the end of a process: what was under way is begun again; an interrupted try does not count."""
+        """After the end of a process: what was being fused is begun again; an interrupted try does not count."""
         with self.change() as base:
             base.execute(
                 "UPDATE studies SET state = ?, attempts = MAX(attempts - 1, 0) WHERE state = ?",
                 (State.READY, State.FUSING),
             )
-            base.execute("UPDATE studies SET state = ? WHERE state = ?", (State.FUSED, State.SENDING))
 
     def give_up_all_but(self, destinations: Sequence[str]) -> list[str]:
         """Give up what is to go to a destination that the settings do not name any more.

@@ -58,8 +58,12 @@ class QueueFile:
             version = self._base.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise InputError(f"{path}: expected a queue of version {VERSION}, got {version}. Update mmif-amin.")
-            self._base.executescript(TABLES)
-            self._base.execute(f"PRAGMA user_version = {VERSION}")
+            (found,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError("it is damaged; restore it or move it away")
+            if version < VERSION:  # an operator can look at the queue also where the disk is full
+                self._base.executescript(TABLES)
+                self._base.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
             raise InputError(f"{path}: expected a queue, cannot use it: {error}.") from error
 

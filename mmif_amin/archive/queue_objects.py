@@ -46,7 +46,7 @@ class ObjectQueue(QueueFile):
                 (study, name, State.RECEIVED, now, now),
             )
             state = base.execute("SELECT state FROM studies WHERE uid = ?", (study,)).fetchone()[0]
-            if state in UNDER_WAY:
+            if state in UNDER_WAY and state != State.FUSED:  # of what is fused nothing was sent yet
                 base.execute("UPDATE studies SET more = 1 WHERE uid = ?", (study,))
             elif state != State.RECEIVED:
                 reopen(base, study)

@@ -28,6 +28,7 @@ __all__ = ["NodeService"]
 
 TICK = 0.1  # seconds between looks at the queue
 REST = 10.0  # seconds between looks at the disk, old files and unanswered commitments
+OUTCOMES = {State.FUSED: "fused", State.DONE: "done before", State.RECEIVED: "fused too early"}
 STALLED = 60.0  # seconds without a look at the queue, after which the node is not well
 
 
@@ -194,11 +195,11 @@ class NodeService:
         self.journal.seconds.observe(answer.seconds)
         if answer.key:
             names = [destination.name for destination in self.settings.destinations]
-            new = self.queue.finish(answer.study, answer.key, names)
+            event = OUTCOMES[self.queue.finish(answer.study, answer.key, names)]
             self._answers.popleft()
             self._pauses.pop(answer.study, None)
-            self.journal.fusions.labels("fused" if new else "done before").inc()
-            self.journal.tell("fused" if new else "done before", study=name, seconds=f"{answer.seconds:.1f}")
+            self.journal.fusions.labels(event).inc()
+            self.journal.tell(event, study=name, seconds=f"{answer.seconds:.1f}")
         else:
             reason = self.journal.names.masked(answer.reason)
             given_up = self.queue.fail(answer.study, reason, 0 if answer.lasting else self.settings.fuse_tries)
@@ -227,6 +228,9 @@ class NodeService:
                 files = self.queue.forget_objects(row.uid)
                 if files is not None:
                     delete_files(self.folder, self.queue, files, row.result)
+        if not any(row.state in (State.RECEIVED, State.READY, State.FUSING) for row in rows):  # who might use it
+            for result in {path.name for path in self.intake.results.iterdir()} - {row.result for row in rows}:
+                shutil.rmtree(self.intake.results / result, ignore_errors=True)
 
     def _give_up_lost_destinations(self) -> None:
         for name in self.queue.give_up_all_but([destination.name for destination in self.settings.destinations]):
@@ -240,9 +244,9 @@ class NodeService:
                 problems = self.commitments.answer_all()
             except (OSError, sqlite3.Error) as error:
                 problems = [public_reason(error)]
+                self._over.wait(REST)
             for problem in problems:
                 self.journal.tell("commitment not answered", warning=True, why=problem)
-                self._over.wait(REST)
 
 
 def delete_files(folder: Path, queue: StudyQueue, files: list[str], result: str) -> None:

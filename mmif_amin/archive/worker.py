@@ -133,7 +133,9 @@ class Worker:
                 raise InputError(
                     f"The worker ended with the code {self.process.exitcode} before it had its network."
                 ) from None
-            return self._replaced(f"the worker ended with the code {self.process.exitcode}")
+            killed = self.process.exitcode == -signal.SIGKILL
+            why = ", as a system that lacks memory ends a process" if killed else ""
+            return self._replaced(f"the worker ended with the code {self.process.exitcode}{why}")
         if self.study and time.monotonic() - self.began > limit:
             return self._replaced(f"not done within {limit / 60:g} minutes")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ..options import (
     ARCHIVE_OPTIONS,
     CARRY,
     COLORMAP,
+    FROM,
     GRAY,
     OUTPUT,
     REGISTER,
@@ -43,6 +45,7 @@ COMMAND = Command(
             "source_a",
             "A",
             "structural image (MRI): picture, NIfTI, DICOM folder; infrared photograph; a folder of them; an archive",
+            optional=True,
         ),
         Argument(
             "source_b",
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from ..scripts.data.study import is_volume
     from ..scripts.data.tasks import PHOTOGRAPHIC_TASKS
 
+    args.source_a = _first_source(args)
     if args.task in PHOTOGRAPHIC_TASKS:
         from ._photographs import fuse_photographs_of
 
@@ -100,6 +104,20 @@ def run(args: argparse.Namespace) -> int:
     if source_a.is_dir() != source_b.is_dir():
         raise InputError(f"{source_a} and {source_b}: expected two files or two folders, got one of each.")
     return _fuse_folders(args) if source_a.is_dir() else _fuse_pair(args)
+
+
+def _first_source(args: argparse.Namespace) -> str:
+    """A, which an archive may also be named as by --from."""
+    from ..archive.addresses import parse_address
+
+    archive = getattr(args, FROM.attribute)
+    if archive is not None:
+        parse_address(archive)
+    words = [word for word in (args.source_a, archive) if word is not None]
+    if len(words) != 1:
+        got = "both" if words else "neither"
+        raise InputError(f"Expected two sources A and B, or an archive as A or with --from, got {got}.")
+    return str(words[0])
 
 
 def _refuse_for_photographs(args: argparse.Namespace) -> None:
@@ -172,6 +190,9 @@ def _fuse_from_archive(args: argparse.Namespace) -> int:
     _refuse_given(args, "volumes", "pictures, or for a study on disk", further=on_disk)
     if args.source_b is not None or not args.study:
         raise InputError("An archive: expected --study UID and no B. Name a second study with --study once more.")
+    for study in args.study:
+        if not re.fullmatch(r"[0-9.]{1,64}", study):
+            raise InputError(f"--study: expected a StudyInstanceUID, digits and points, got '{study}'.")
     check_output(Path(args.output))
     tls = TlsFiles(ca=args.ca or "")
     source = open_archive(parse_address(args.source_a), args.login, tls)

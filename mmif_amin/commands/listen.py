@@ -6,6 +6,7 @@ import argparse
 
 from ..declarations import Command, Option, overrides_of, positive, whole
 from ..options import NETWORK_OPTIONS, VOLUME_OPTIONS, WEIGHTS
+from ..scripts.utils.checks import InputError
 
 __all__ = ["COMMAND", "run"]
 
@@ -36,11 +37,18 @@ COMMAND = Command(
 
 def run(args: argparse.Namespace) -> int:
     """Work until Ctrl-C or SIGTERM; what is under way then is begun again the next time."""
+    import sqlite3
+
+    from ..archive.journal import public_reason
     from ..archive.service import NodeService
     from ..archive.settings import read_settings
 
     given = {option.attribute: getattr(args, option.attribute) for option in SETTINGS if option.attribute in args.given}
-    service = NodeService(read_settings(args.config, given), overrides_of(args, FUSION_OPTIONS))
+    settings = read_settings(args.config, given)
+    try:
+        service = NodeService(settings, overrides_of(args, FUSION_OPTIONS))
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(f"{settings.folder}: expected a folder to write to: {public_reason(error)}.") from error
     try:
         service.run()
     except KeyboardInterrupt:

@@ -34,21 +34,34 @@ COLUMNS = "{:<19} {:<9} {:>7} {:>5} {:<16} {}"
 
 def run(args: argparse.Namespace) -> int:
     """Change what is to be changed, then show the queue."""
+    import sqlite3
+
+    from ..archive.journal import public_reason
     from ..archive.queue import StudyQueue
     from ..archive.queue_file import QUEUE_NAME
-    from ..archive.service import delete_files
 
     folder = Path(args.folder)
     if not (folder / QUEUE_NAME).is_file():
         raise InputError(f"{folder}: expected the folder of `mmif-amin listen`, found no queue in it.")
     queue = StudyQueue(folder)
-    for row in _chosen(queue, args.retry):
-        queue.retry(row.uid)
-    for row in _chosen(queue, args.drop):
-        delete_files(folder, queue, queue.drop(row.uid), row.result)
-    rows = queue.studies()
+    try:
+        _change(queue, folder, args)
+        rows = queue.studies()
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(f"{folder}: the queue cannot be used: {public_reason(error)}.") from error
     print(_as_json(rows, args.uids) if args.json else _as_table(rows, args.uids))
     return 0
+
+
+def _change(queue: StudyQueue, folder: Path, args: argparse.Namespace) -> None:
+    """Retry and drop what is named; a name that is wrong is told before anything is changed."""
+    from ..archive.service import delete_files
+
+    again, away = _chosen(queue, args.retry), _chosen(queue, args.drop)
+    for row in again:
+        queue.retry(row.uid)
+    for row in away:
+        delete_files(folder, queue, queue.drop(row.uid), row.result)
 
 
 def _chosen(queue: StudyQueue, names: list[str]) -> list[StudyRow]:

@@ -88,7 +88,7 @@ def fuse(folder: Path, queue: StudyQueue, results: Path) -> None:
 def send(folder: Path, queue: StudyQueue, results: Path) -> None:
     for name in DESTINATIONS:
         for uid, _, key, _ in queue.waiting(name):
-            queue.send(uid)
+            assert queue.send(uid, key)
             assert (results / key / "report.json").is_file()
             with open(folder / f"at-{name}", "a") as archive:
                 archive.write(key + "\n")

@@ -21,6 +21,7 @@ ARCHIVE = parse_address("dicomwebs://pacs.example:8443/dicom-web")
         ("dicomwebs://pacs.example/a/b", "https://pacs.example:443/a/b", True, False),
         ("dicomweb://localhost", "http://localhost:80", False, True),
         ("dicomweb://[::1]:81/x", "http://[::1]:81/x", False, True),
+        ("https://pacs.example/dicom-web", "https://pacs.example:443/dicom-web", True, False),
     ],
 )
 def test_web_addresses(word, url, tls, local):
@@ -41,7 +42,7 @@ def test_addresses_of_nodes():
     assert parse_address("dicom://pacs.example/PACS").port == 104
 
 
-@pytest.mark.parametrize("word", ["a.nii.gz", "C:/x", "/data/dicom", "http://x/y", "dicomweb"])
+@pytest.mark.parametrize("word", ["a.nii.gz", "C:/x", "/data/dicom", "ftp://x/y", "dicomweb"])
 def test_files_are_no_addresses(word):
     assert not is_address(word)
 
@@ -49,7 +50,7 @@ def test_files_are_no_addresses(word):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        pytest.param("http://pacs/dicom-web", "expected dicomweb", id="http"),
+        pytest.param("ftp://pacs/dicom-web", "expected dicomweb", id="ftp"),
         pytest.param("dicomweb://", "expected dicomweb", id="no host"),
         pytest.param("dicomweb://pacs:port/x", "expected dicomweb", id="no port"),
         pytest.param("dicom://pacs:104", "expected an AE title of 1 to 16", id="no title"),
@@ -91,6 +92,8 @@ def test_login_from_a_file(login_file, entry, header):
     assert find_login(ARCHIVE, path, {}).header == header
     assert find_login(ARCHIVE, None, {"MMIF_AMIN_LOGIN": str(path)}).header == header
     assert find_login(parse_address("dicomwebs://elsewhere/x"), path, {}) is None
+    login_file({ARCHIVE.place.upper(): entry})
+    assert find_login(ARCHIVE, path, {}).header == header
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

@@ -149,6 +149,14 @@ def test_a_destination_that_does_not_take_a_result(office, certificates, kind, a
     assert len(right.stored) == len(set(right.stored)) == IMAGES
 
 
+def test_an_archive_that_refuses_what_it_has(office):
+    """An image of an earlier try, of which the answer was lost."""
+    pacs = Destined()
+    pacs.answer = lambda call: 0x0111 if call < IMAGES else 0xB000
+    with a_pacs(pacs) as url:
+        assert office(url, TlsFiles()).wait(State.DONE).reason == ""
+
+
 def test_a_destination_that_is_down_gets_its_result_later(office):
     port, pacs = free_port(), Destined()
     here = office(f"dicom://127.0.0.1:{port}/PACS", TlsFiles(), send_tries=100)

@@ -6,15 +6,22 @@ import os
 import socket
 import ssl
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 from mmif_amin.scripts.utils.checks import InputError
+from pydicom.uid import MPEG2MPML
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import MRImageStorage, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    MRImageStorage,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from mmif_amin.archive.commitments import Commitments
 from mmif_amin.archive.node import Node
@@ -198,4 +205,31 @@ def test_storage_commitment_without_a_port_for_the_result(place, images):
     association = here.call(contexts=[build_context(StorageCommitmentPushModel)])
     assert ask_for_commitment(association, ["1.2.9"]) == 0x0110
     association.release()
-    assert 'commitment refused peer="MODALITY"' in here.log.getvalue()
+    assert 'peer="MODALITY" why="the settings name no port for its result"' in here.log.getvalue()
+
+
+def test_storage_commitment_that_nobody_takes_is_given_up_after_growing_pauses(place, monkeypatch):
+    here = place(peers=(Peer("MODALITY", ("127.0.0.1",), free_port()),), retry_seconds=0.01)
+    association = here.call(contexts=[build_context(StorageCommitmentPushModel)])
+    assert ask_for_commitment(association, ["1.2.9"]) == 0
+    association.release()
+    monkeypatch.setattr("mmif_amin.archive.commitments.TRIES", 2)
+    assert len(here.commitments.answer_all()) == 1
+    assert here.commitments.answer_all() == []  # it waits
+    time.sleep(0.02)
+    assert here.commitments.answer_all()[0].endswith(" It is given up.")
+    time.sleep(0.03)
+    assert here.commitments.answer_all() == []
+
+
+def test_kinds_of_objects_that_are_not_taken_are_told_once(place):
+    here = place()
+    kinds = [
+        build_context(MRImageStorage),
+        build_context("1.3.12.2.1107.5.9.1"),
+        build_context(CTImageStorage, MPEG2MPML),
+    ]
+    for _ in range(2):
+        here.call(contexts=kinds).release()
+    (line,) = here.lines("kinds of objects refused")
+    assert 'kinds="CT Image Storage, in a transfer syntax that cannot be read; a private one"' in line

@@ -17,6 +17,7 @@ from mmif_amin.scripts.utils.checks import InputError
 
 from mmif_amin.archive.queue import State, StudyQueue
 from mmif_amin.archive.queue_file import QUEUE_NAME
+from mmif_amin.cli import main
 from tests.conftest import ROOT
 from tests.model.dicom.dicom_phantoms import write_series
 
@@ -46,7 +47,7 @@ def advance(queue: StudyQueue, to: State) -> None:
         State.READY: lambda: queue.settle(STUDY),
         State.FUSING: lambda: queue.start(STUDY),
         State.FUSED: lambda: queue.finish(STUDY, "key", TO),
-        State.SENDING: lambda: queue.send(STUDY),
+        State.SENDING: lambda: queue.send(STUDY, "key"),
         State.DONE: lambda: [queue.delivered(STUDY, name) for name in TO],
     }
     for name, step in steps.items():
@@ -77,8 +78,8 @@ WRONG_STEPS = [
     pytest.param(State.RECEIVED, lambda q: q.start(STUDY), id="start before it is quiet"),
     pytest.param(State.FUSING, lambda q: q.settle(STUDY), id="settle twice"),
     pytest.param(State.DONE, lambda q: q.start(STUDY), id="start when done"),
-    pytest.param(State.DONE, lambda q: q.send(STUDY), id="send when done"),
-    pytest.param(State.RECEIVED, lambda q: q.send(STUDY), id="send before it is fused"),
+    pytest.param(State.DONE, lambda q: q.send(STUDY, "key"), id="send when done"),
+    pytest.param(State.RECEIVED, lambda q: q.send(STUDY, "key"), id="send before it is fused"),
 ]
 
 
@@ -96,7 +97,7 @@ def test_a_step_out_of_turn_changes_nothing(queue, before, step):
         (State.RECEIVED, State.RECEIVED),
         (State.READY, State.RECEIVED),
         (State.FUSING, State.FUSING),
-        (State.FUSED, State.FUSED),
+        (State.FUSED, State.RECEIVED),
         (State.SENDING, State.SENDING),
         (State.DONE, State.RECEIVED),
     ],
@@ -109,13 +110,14 @@ def test_an_object_that_comes_late(queue, before, after):
     assert state(queue) == before
     assert receive(queue, 2) == [True]
     assert state(queue) == after
-    if after in (State.FUSING, State.FUSED, State.SENDING):
-        if after == State.FUSING:
-            queue.finish(STUDY, "key", TO)
-        queue.send(STUDY)
+    if after == State.FUSING:
+        assert queue.finish(STUDY, "key", TO) == State.RECEIVED  # of half a study: it is not sent
+        assert not any(queue.waiting(name) for name in TO)
+    if after == State.SENDING:  # what has begun to be sent is sent whole
         for name in TO:
             queue.delivered(STUDY, name)
-        assert state(queue) == State.RECEIVED
+    assert state(queue) == State.RECEIVED or after == State.READY
+    assert not queue.send(STUDY, "key")
 
 
 def test_an_object_that_has_changed_is_a_new_one(queue):
@@ -132,7 +134,7 @@ def test_what_was_delivered_is_not_sent_again(queue):
     receive(queue, 2)
     queue.settle(STUDY)
     queue.start(STUDY)
-    assert not queue.finish(STUDY, "key", TO)
+    assert queue.finish(STUDY, "key", TO) == State.DONE
     assert state(queue) == State.DONE
     assert not queue.waiting("pacs")
 
@@ -244,6 +246,19 @@ def test_refusals(queue, step, message):
     receive(queue, 1)
     with pytest.raises(InputError, match=message):
         step(queue)
+
+
+def test_a_damaged_queue(tmp_path, capsys):
+    queue = StudyQueue(tmp_path)
+    for number in range(200):
+        queue.record(f"1.2.{number}", f"1.3.{number}", "study-x", "objects/1", "d" * 64)
+    queue.close()
+    with (tmp_path / "queue.sqlite").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"x" * 5 * 4096)
+    assert main(["queue", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "queue.sqlite: expected a queue, cannot use it: it is damaged; restore it" in line
 
 
 def test_a_file_that_is_no_queue(tmp_path):

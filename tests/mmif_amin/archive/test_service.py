@@ -222,6 +222,42 @@ def test_old_files_are_deleted_but_none_that_has_just_come_again(node, monkeypat
     assert here.queue.results(STUDY) == {"key"}
 
 
+def test_a_study_that_grows_while_it_is_fused_is_not_sent_half(node, capfd):
+    """Nor is a result that nobody has begun to send; what was made too early is deleted."""
+    here = node()
+
+    def fuse(key: str, wanted: State) -> None:
+        here.workers[0].idle = True
+        step_until(here, State.FUSING)
+        (here.intake.results / key).mkdir()
+        if wanted == State.RECEIVED:
+            receive(here, 2)
+        here.workers[0].answers.append(Answer(STUDY, key, seconds=1.0))
+        step_until(here, wanted)
+
+    receive(here)
+    fuse("half", State.RECEIVED)
+    fuse("more", State.FUSED)
+    (waiting,) = here.queue.waiting("pacs")
+    receive(here, 3)
+    assert state(here) == State.RECEIVED
+    here.couriers[0]._deliver(*waiting)
+    fuse("all", State.FUSED)
+    here._rest()
+    assert [path.name for path in here.intake.results.iterdir()] == ["all"]
+    assert [key for _, _, key, _ in here.queue.waiting("pacs")] == ["all"]
+    told = capfd.readouterr().err
+    assert told.count(" fused too early ") == 1
+    assert "deliver" not in told
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, capsys):
+    (tmp_path / "node").write_text("a file")
+    assert main(["listen", "--config", str(settings_file(tmp_path))]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "node: expected a folder to write to: File exists" in line
+
+
 @pytest.mark.skipif(os.name != "posix", reason="files are locked by POSIX")
 def test_two_nodes_in_one_folder(node, tmp_path, capsys):
     node()

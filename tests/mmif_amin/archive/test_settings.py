@@ -89,7 +89,7 @@ WRONG = [
         {**SMALLEST, "destinations": SMALLEST["destinations"] * 2}, "a name of its own for each", id="same name twice"
     ),
     pytest.param(
-        {**SMALLEST, "destinations": [{"name": "a", "url": "http://x"}]}, "http://x: expected dicomweb", id="address"
+        {**SMALLEST, "destinations": [{"name": "a", "url": "ftp://x"}]}, "ftp://x: expected dicomweb", id="address"
     ),
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmif_amin.archive.journal import public_reason
+from mmif_amin.archive.journal import Pseudonyms, public_reason
 from mmif_amin.archive.rules import SHIPPED_RULES, candidates_in, read_rules
 from mmif_amin.archive.worker import Job, _fuse
 from tests.mmif_amin.archive.made_up import write_study
@@ -83,3 +83,11 @@ def test_reasons_name_no_patient(error, reason):
         assert told.startswith(reason)
     else:
         assert told == "RuntimeError"
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.113619.2.1", "2.25.329800735698586629295641978511506172918", "1.2.840.1136"])
+def test_uids_of_all_forms_are_masked_but_no_host(tmp_path, uid):
+    names = Pseudonyms(tmp_path)
+    assert names.masked(f"(UID {uid}) at 10.0.30.255:11112, version 0.9.0") == (
+        f"(UID {names.of(uid, 'uid')}) at 10.0.30.255:11112, version 0.9.0"
+    )
