@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     """Find the studies and fuse them."""
     from ..batch.parts import Part, merge_tables
 
-    if args.part and args.merge is not None:
+    if args.part is not None and args.merge is not None:
         raise InputError("--part and --merge: expected one of them. Merge when all parts have ended.")
-    part = Part.parse(args.part) if args.part else None
+    part = Part.parse(args.part) if args.part is not None else None
     engine = _engine(args)
     studies, folder, publish = _find(args)
     if args.merge is not None:
