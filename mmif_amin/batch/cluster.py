@@ -18,6 +18,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, Worker, Work
 from distributed.system import MEMORY_LIMIT
 from tqdm import tqdm
 
+from .. import __version__
 from ..dicom_objects.deidentify import deidentifies
 from ..memory import keep_freed_memory
 from ..scripts.data.study import Study
@@ -96,14 +97,18 @@ class _NetworkPlugin(WorkerPlugin):
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.name = f"mmif-amin-{uuid.uuid4().hex[:12]}"
         weights = options.get("ckpt_path")
+        self.version = __version__
         self.options = {**options, **({"ckpt_path": os.path.abspath(weights)} if weights else {})}
 
     def setup(self, worker: Worker) -> None:
         """Load the network with as many threads as the worker has.
 
         Raises:
-            InputError: When the weights, the device or the runtime cannot be used.
+            InputError: When the worker has another version of mmif-amin, or the weights, the device or the runtime
+                cannot be used.
         """
+        if self.version != __version__:
+            raise InputError(f"a worker has mmif-amin {__version__}, this command is of version {self.version}.")
         import torch
 
         torch.set_num_threads(worker.state.nthreads)

@@ -216,6 +216,14 @@ def test_no_dask(tmp_path, capsys, monkeypatch):
     assert "pip install 'mmif-amin[cluster]'" in capsys.readouterr().err
 
 
+def test_a_worker_of_another_version():
+    """Its results would differ, and nothing in the table would say so."""
+    plugin = cluster._NetworkPlugin({})
+    plugin.version = "0.8.0"
+    with pytest.raises(InputError, match=r"a worker has mmif-amin \S+, this command is of version 0\.8\.0"):
+        plugin.setup(None)
+
+
 @pytest.mark.slow
 def test_weights_that_a_worker_cannot_load(tmp_path, scheduler):
     (tmp_path / "no.pt").write_bytes(b"no weights")
