@@ -94,7 +94,7 @@ class Fleet:
         Raises:
             InputError: When it is none.
         """
-        found = re.fullmatch(r"([^=]+)=([1-9]\d*)x([1-9]\d*)x(\d+(?:\.\d+)?)", word, re.ASCII)
+        found = re.fullmatch(r"([^=|]+)=([1-9]\d*)x([1-9]\d*)x(\d+(?:\.\d+)?)", word, re.ASCII)
         if not found:
             raise InputError(
                 f"--fleet {word}: expected NAME=MACHINESxCORESxGB, such as ward=4x16x64 for four machines with 16 "

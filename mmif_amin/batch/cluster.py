@@ -15,6 +15,7 @@ import dask
 import psutil
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed.comm import CommClosedError
 from distributed.system import MEMORY_LIMIT
 from tqdm import tqdm
 
@@ -33,6 +34,7 @@ __all__ = ["DaskEngine", "local_cluster", "thread_share"]
 
 TRIES = 2  # of a study whose worker ends without a word
 CONNECT_SECONDS = 15
+LOST = "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it was."
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 SETTINGS = {
     "distributed.scheduler.allowed-failures": TRIES - 1,
@@ -193,10 +195,7 @@ class _Run:
             return index, Row(self._name(study), FAILED, error=reason)
         except Exception as error:
             if self.client.status != "running" or future.cancelled():
-                raise InputError(
-                    "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it "
-                    "was."
-                ) from error
+                raise InputError(LOST) from error
             name = self._name(study)
             return index, Row(name, FAILED, error=public_reason(error, study, name))
 
@@ -259,9 +258,15 @@ def _connect(address: str) -> Client:
 
 
 def _load_networks(client: Client, plugin: _NetworkPlugin) -> None:
-    """Have all workers, also those that come later, load the network."""
+    """Have all workers, also those that come later, load the network.
+
+    Raises:
+        InputError: When a worker cannot, or the connection is lost.
+    """
     try:
         client.register_plugin(plugin)
+    except CommClosedError as error:
+        raise InputError(LOST) from error
     except Exception as error:
         raise InputError(
             f"--engine dask: expected workers that can load the network, got: {type(error).__name__}: "

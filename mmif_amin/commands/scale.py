@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     if args.studies < 1:
         raise InputError(f"--studies {args.studies}: expected a number of studies, from 1.")
     fleets = [Fleet.parse(word) for word in args.fleet] or list(FLEETS)
-    if args.measured and args.study:
+    if args.measured is not None and args.study:
         raise InputError("--measured and --study: expected one of them.")
-    one = Measurement.read(Path(args.measured)) if args.measured else measure(_study(args))
+    one = Measurement.read(Path(args.measured)) if args.measured is not None else measure(_study(args))
     print(table(args.studies, one, fleets))
     return 0
 

@@ -40,7 +40,7 @@ def test_a_study_that_fits_on_no_machine():
         table(10, ONE, [Fleet("small", 1, 4, 1)])
 
 
-@pytest.mark.parametrize("word", ["x", "x=1x2", "x=0x4x8", "=1x4x8", "x=1x4x-8", "x=1x4xa"])
+@pytest.mark.parametrize("word", ["x", "x=1x2", "x=0x4x8", "a|b=1x4x8", "=1x4x8", "x=1x4x-8", "x=1x4xa"])
 def test_bad_fleets(word):
     with pytest.raises(InputError, match=re.escape(f"--fleet {word}: expected NAME=MACHINESxCORESxGB")):
         Fleet.parse(word)

@@ -19,6 +19,8 @@ from mmif_amin.scripts.utils.checks import InputError
 
 distributed = pytest.importorskip("distributed", reason="needs dask[distributed], see the extra [cluster]")
 
+from distributed.comm import CommClosedError
+
 from mmif_amin.batch import cluster
 from mmif_amin.batch.cluster import DaskEngine
 from mmif_amin.batch.find import find_studies
@@ -161,6 +163,15 @@ def test_a_scheduler_that_ends_is_one_line(tmp_path, capsys, monkeypatch):
     assert "has no workers yet" in told.out + told.err
     assert "The connection to the Dask scheduler was lost. Start the same command again" in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_scheduler_that_ends_while_the_networks_are_loaded_is_no_fault_of_the_workers():
+    class Lost:
+        def register_plugin(self, plugin):
+            raise CommClosedError("Stream is closed")
+
+    with pytest.raises(InputError, match="The connection to the Dask scheduler was lost"):
+        cluster._load_networks(Lost(), cluster._NetworkPlugin({}))
 
 
 @pytest.mark.parametrize(
