@@ -6,7 +6,8 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import dask
 import psutil
 from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker, wait
 from distributed.comm import CommClosedError
 from distributed.system import MEMORY_LIMIT
 from tqdm import tqdm
@@ -34,6 +35,7 @@ __all__ = ["DaskEngine", "local_cluster", "thread_share"]
 
 TRIES = 2  # of a study whose worker ends without a word
 CONNECT_SECONDS = 15
+LOOK_SECONDS = 10  # between two looks whether there are workers
 LOST = "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it was."
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 SETTINGS = {
@@ -182,6 +184,7 @@ class _Run:
 
     def _next(self) -> tuple[int, Row]:
         """Wait for the next study that ends."""
+        self._await_one()
         future = next(self.done)
         index, _ = self.running.pop(future)
         study = self.studies[index]
@@ -198,6 +201,23 @@ class _Run:
                 raise InputError(LOST) from error
             name = self._name(study)
             return index, Row(name, FAILED, error=public_reason(error, study, name))
+
+    def _await_one(self) -> None:
+        """Wait until a study ends, and say once where there is no worker left; the scheduler waits for new ones."""
+        told = False
+        with suppress(OSError, CancelledError):  # the connection was lost, which the study's future says too
+            while not self._one_ends(LOOK_SECONDS):
+                if not told and not self.client.nthreads():
+                    tqdm.write("the scheduler has no workers any more, waiting for new ones")
+                    told = True
+
+    def _one_ends(self, seconds: float) -> bool:
+        """Whether a study ends within this time."""
+        try:
+            wait(list(self.running), seconds, "FIRST_COMPLETED")
+        except TimeoutError:
+            return False
+        return True
 
     def _name(self, study: Study) -> str:
         """Its public name; that which names nobody where it cannot be found out."""
