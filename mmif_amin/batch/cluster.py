@@ -98,6 +98,8 @@ class _NetworkPlugin(WorkerPlugin):
         options: overrides of ``inference_volume.json``.
     """
 
+    idempotent = True  # the scheduler sends it once, also where it gets it twice
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.name = f"mmif-amin-{uuid.uuid4().hex[:12]}"
         weights = options.get("ckpt_path")
@@ -285,13 +287,27 @@ def _load_networks(client: Client, plugin: _NetworkPlugin) -> None:
     """
     try:
         client.register_plugin(plugin)
-    except CommClosedError as error:
-        raise InputError(LOST) from error
+    except CommClosedError:
+        _go_on_without_a_worker(client, plugin)
     except Exception as error:
         raise InputError(
             f"--engine dask: expected workers that can load the network, got: {type(error).__name__}: "
             f"{first_line(error)} They need the same version of mmif-amin and must see the same files."
         ) from error
+
+
+def _go_on_without_a_worker(client: Client, plugin: _NetworkPlugin) -> None:
+    """See whether the scheduler has the plugin, after a worker has ended while it loaded the network.
+
+    The others load it all the same, and so does the worker that is started instead.
+
+    Raises:
+        InputError: When it is the scheduler that has ended.
+    """
+    try:
+        client.register_plugin(plugin)  # does nothing where the scheduler knows it
+    except OSError as error:
+        raise InputError(LOST) from error
 
 
 def _forget(client: Client, plugin: str) -> None:

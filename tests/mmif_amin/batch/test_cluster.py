@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import nibabel
@@ -165,13 +165,20 @@ def test_a_scheduler_that_ends_is_one_line(tmp_path, capsys, monkeypatch):
     assert "Traceback" not in told.err
 
 
-def test_a_scheduler_that_ends_while_the_networks_are_loaded_is_no_fault_of_the_workers():
-    class Lost:
-        def register_plugin(self, plugin):
-            raise CommClosedError("Stream is closed")
+@pytest.mark.parametrize("lost", [pytest.param(1, id="a worker"), pytest.param(2, id="the scheduler")])
+def test_what_ends_while_the_networks_are_loaded(lost):
+    """The batch goes on with the other workers; a scheduler that has ended is told as such."""
+    calls = []
 
-    with pytest.raises(InputError, match="The connection to the Dask scheduler was lost"):
-        cluster._load_networks(Lost(), cluster._NetworkPlugin({}))
+    class Connection:
+        def register_plugin(self, plugin):
+            calls.append(plugin.idempotent)
+            if len(calls) <= lost:
+                raise CommClosedError("Stream is closed")
+
+    with nullcontext() if lost == 1 else pytest.raises(InputError, match="The connection to the Dask scheduler was"):
+        cluster._load_networks(Connection(), cluster._NetworkPlugin({}))
+    assert calls == [True, True]
 
 
 @pytest.mark.parametrize(
