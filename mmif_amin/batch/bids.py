@@ -56,7 +56,9 @@ def parse_places(words: Sequence[str]) -> dict[Modality, str]:
                 "folder of a subject or session, such as CT=ct/*_ct.nii.gz."
             )
         if modality in named:
-            raise InputError(f"--bids {word}: expected each modality once, {modality} is {named[modality]} already.")
+            raise InputError(
+                f"--bids {word}: expected each modality once, {modality} is {named[Modality(modality)]} already."
+            )
         named[Modality(modality)] = pattern
     return {**PLACES, **named}
 

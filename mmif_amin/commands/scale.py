@@ -66,4 +66,5 @@ def _study(args: argparse.Namespace) -> Study | None:
         return None
     if len(args.study) != 2:
         raise InputError(f"--study: expected two volumes, such as an MRI and a PET, got {len(args.study)}.")
-    return Study(*args.study, task=args.task)
+    source_a, source_b = args.study
+    return Study(source_a, source_b, task=args.task)
