@@ -179,6 +179,16 @@ SCALE_BAR = Option(
 )
 DEIDENTIFY = Option("deidentify", "with --dicom: by the basic profile of PS3.15", False, flag=True, pictures=False)
 GRAY = Option("gray", "luminance only, also where B is a color image", False, flag=True, volumes=False)
+VOLUMES = (
+    Option(
+        "volume-a",
+        "which volume of a 4-D source A: a number, b=1000, echo=2, phase=3, time=1, or mean",
+        metavar="VOLUME",
+        default_text="the only one",
+        pictures=False,
+    ),
+    Option("volume-b", "the same for B", metavar="VOLUME", default_text="the only one", pictures=False),
+)
 SERIES = (
     Option(
         "series-a",
@@ -188,14 +198,7 @@ SERIES = (
         pictures=False,
     ),
     Option("series-b", "the same for B", metavar="UID", default_text="the series of its modality", pictures=False),
-    Option(
-        "volume-a",
-        "which volume of a 4-D source A: a number, b=1000, echo=2, phase=3, time=1, or mean",
-        metavar="VOLUME",
-        default_text="the only one",
-        pictures=False,
-    ),
-    Option("volume-b", "the same for B", metavar="VOLUME", default_text="the only one", pictures=False),
+    *VOLUMES,
 )
 TRANSFORM = Option(
     "transform",

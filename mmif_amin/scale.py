@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -13,9 +14,9 @@ from typing import Any
 
 from . import BUNDLE
 from .scripts.data.study import Study
-from .scripts.data.study_report import REPORT_NAME, StudyReport
 from .scripts.utils.checks import InputError
 from .scripts.utils.json_files import read_json
+from .scripts.utils.memory import PeakMemory
 
 __all__ = ["FLEETS", "Fleet", "Measurement", "Need", "measure", "need", "table"]
 
@@ -29,7 +30,7 @@ class Measurement:
 
     Args:
         seconds: of one core.
-        memory_gb: peak of the process, 10**9 bytes.
+        memory_gb: peak of the process with that of elastix, 10**9 bytes.
         read_mb: size of its sources, 10**6 bytes.
         written_mb: size of its result, 10**6 bytes.
         efficiency: throughput of several workers on one machine, divided by their number, relative to one worker, in
@@ -93,7 +94,7 @@ class Fleet:
         Raises:
             InputError: When it is none.
         """
-        found = re.fullmatch(r"([^=]+)=([1-9]\d*)x([1-9]\d*)x(\d+(?:\.\d+)?)", word, re.ASCII)
+        found = re.fullmatch(r"([^=|]+)=([1-9]\d*)x([1-9]\d*)x(\d+(?:\.\d+)?)", word, re.ASCII)
         if not found:
             raise InputError(
                 f"--fleet {word}: expected NAME=MACHINESxCORESxGB, such as ward=4x16x64 for four machines with 16 "
@@ -199,31 +200,57 @@ def table(studies: int, one: Measurement, fleets: Sequence[Fleet]) -> str:
 
 
 def measure(study: Study | None = None, options: dict[str, Any] | None = None) -> Measurement:
-    """Measure one study in this process, with one thread and a registration.
+    """Measure one study in this process, with one thread and a registration; elastix's process counts too.
+
+    A tiny study is fused before it, because a batch loads once for all studies what that one loads.
 
     Args:
         study: which. Defaults to None: MRI and PET of the embedded sample.
         options: overrides of ``inference_volume.json``. Defaults to None: ``{"register": "rigid"}``.
-    """
-    import psutil
 
+    Raises:
+        InputError: When the study cannot be fused.
+    """
     from .studies import fuse_study, with_network
 
     sample = BUNDLE / "sample_data"
     study = study or Study(str(sample / "t1.nii.gz"), str(sample / "pet.nii.gz"), task="PET-MRI")
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         loaded = with_network(options or {"register": "rigid"})
-        before = psutil.Process().memory_info().rss
+        _fuse_tiny({**loaded, "register": "none"}, Path(folder))
         output = Path(folder) / "study"
+        memory = PeakMemory(children=True)
+        memory.start()
+        before = _core_seconds()
         fuse_study(study, output, loaded)
-        report = StudyReport.read(output / REPORT_NAME)
         return Measurement(
-            seconds=report.seconds,
-            memory_gb=(before + (report.peak_memory_gb or 0) * 2**30) / 1e9,
+            seconds=_core_seconds() - before,
+            memory_gb=memory.stop(rise=False) / 1e9,
             read_mb=sum(_size(Path(path)) for path in {study.source_a, study.source_b}) / 1e6,
             written_mb=_size(output) / 1e6,
             source="measured here, now",
         )
+
+
+def _fuse_tiny(options: dict[str, Any], folder: Path) -> None:
+    """Fuse a study of noise."""
+    import numpy as np
+
+    from .scripts.data.nifti import write_nifti
+    from .studies import fuse_study
+
+    a, b = folder / "a.nii.gz", folder / "b.nii.gz"
+    for seed, path in enumerate((a, b)):
+        write_nifti(path, np.random.default_rng(seed).random((1, 32, 32, 4), dtype=np.float32), np.eye(4))
+    fuse_study(Study(str(a), str(b), task="PET-MRI"), folder / "tiny", options)
+
+
+def _core_seconds() -> float:
+    """Seconds that a core has worked for this process and for its children that have ended.
+
+    Windows does not count the children, so there it is the time on the clock.
+    """
+    return time.perf_counter() if os.name == "nt" else sum(os.times()[:4])
 
 
 def _size(path: Path) -> int:

@@ -7,13 +7,14 @@ import os
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from .. import __version__
 from ..scripts.data.study import Study
 from ..scripts.data.study_report import NOTICE
+from ..scripts.data.tasks import MEDICAL
 from ..scripts.utils.checks import InputError
 from ..scripts.utils.enums import Modality
 from ..scripts.utils.files import NIFTI_SUFFIXES, write_atomically
@@ -44,18 +45,33 @@ def parse_places(words: Sequence[str]) -> dict[Modality, str]:
         words: such as ``"CT=ct/*_ct.nii.gz"``; the others stay ``PLACES``.
 
     Raises:
-        InputError: When a word is not of that form, or its modality is not known.
+        InputError: When a word is not of that form, or its modality is not known or named before.
     """
-    places = dict(PLACES)
+    named: dict[Modality, str] = {}
     for word in words:
         modality, _, pattern = word.partition("=")
-        if modality not in list(Modality) or not pattern or pattern.startswith("/") or ".." in pattern:
+        if modality not in MEDICAL or not _is_pattern(pattern):
             raise InputError(
-                f"--bids {word}: expected MODALITY=PATTERN with one of {', '.join(Modality)} and a pattern in the "
+                f"--bids {word}: expected MODALITY=PATTERN with one of {', '.join(MEDICAL)} and a pattern in the "
                 "folder of a subject or session, such as CT=ct/*_ct.nii.gz."
             )
-        places[Modality(modality)] = pattern
-    return places
+        if modality in named:
+            raise InputError(
+                f"--bids {word}: expected each modality once, {modality} is {named[Modality(modality)]} already."
+            )
+        named[Modality(modality)] = pattern
+    return {**PLACES, **named}
+
+
+def _is_pattern(word: str) -> bool:
+    """Whether a word is a pattern of files below a folder."""
+    if not word or word.startswith("/") or ".." in word:
+        return False
+    try:
+        any(Path(os.devnull).glob(word))
+    except (ValueError, IndexError, NotImplementedError):  # what pathlib raises differs between versions of Python
+        return False
+    return True
 
 
 def find_bids_studies(root: Path, places: Mapping[Modality, str]) -> list[Study]:
@@ -68,25 +84,20 @@ def find_bids_studies(root: Path, places: Mapping[Modality, str]) -> list[Study]
     Returns:
         The studies, by subject. Each has the name of its MRI, with ``desc-fusedPET`` (or the other modality) and those
         entities of the other image that the MRI's name does not have. One warning names the images that have no MRI,
-        one those that have several, of which the first is taken.
+        one those that have several, of which the first is taken; one each place of the user's where nothing is.
 
     Raises:
         InputError: When no pair is found, or two would have one name.
     """
     studies, alone, several = [], [], []
     for subject in sorted((path for path in root.glob("sub-*") if path.is_dir()), key=lambda path: path.name):
-        sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir()) or [subject]
-        images = [path for session in sessions for path in _images(session, places[Modality.MRI])]
-        for modality, pattern in places.items():
-            for session in sessions if modality is not Modality.MRI else ():
-                own = _images(session, places[Modality.MRI]) or images
-                for other in _images(session, pattern):
-                    if not own:
-                        alone.append(other)
-                        continue
-                    if len(own) > 1:
-                        several.append(other)
-                    studies.append(Study(str(own[0]), str(other), _name(own[0], other, modality), f"{modality}-MRI"))
+        for modality, other, images in _to_fuse(subject, places):
+            if not images:
+                alone.append(other)
+                continue
+            if len(images) > 1:
+                several.append(other)
+            studies.append(Study(str(images[0]), str(other), _name(images[0], other, modality), f"{modality}-MRI"))
     for paths, what in (
         (alone, f"no MRI of the same subject at {places[Modality.MRI]}, left out"),
         (several, f"several MRI at {places[Modality.MRI]}, the first is taken; choose with --bids MRI=PATTERN"),
@@ -99,6 +110,10 @@ def find_bids_studies(root: Path, places: Mapping[Modality, str]) -> list[Study]
             f"{root}: expected an MRI and another image of one subject, at {', '.join(map(str, places.values()))} in "
             "the folder of a subject or session, found none. Say where they are, such as --bids CT=ct/*_ct.nii.gz."
         )
+    for modality, pattern in places.items():
+        there = (path for level in ("sub-*", "sub-*/ses-*") for path in root.glob(f"{level}/{pattern}"))
+        if pattern != PLACES.get(modality) and not any(there):
+            warnings.warn(f"--bids {modality}={pattern}: no subject or session has a file there", stacklevel=2)
     counts = Counter(study.name for study in studies)
     twice = [study.source_b for study in studies if counts[study.name] > 1]
     if twice:
@@ -179,6 +194,16 @@ class BidsDerivative:
                 f"{self.output}: expected a new folder or one that mmif-amin made, found another data set. Choose "
                 "another output, such as derivatives/mmif-amin."
             )
+
+
+def _to_fuse(subject: Path, places: Mapping[Modality, str]) -> Iterator[tuple[Modality, Path, list[Path]]]:
+    """Each image of a subject that is no MRI, its modality, and the MRI that it may be fused with."""
+    folders = [subject, *sorted(path for path in subject.glob("ses-*") if path.is_dir())]
+    mri = {folder: _images(folder, places[Modality.MRI]) for folder in folders}
+    for modality in (modality for modality in places if modality is not Modality.MRI):
+        for folder in folders:
+            for image in _images(folder, places[modality]):
+                yield modality, image, mri[folder] or [path for paths in mri.values() for path in paths]
 
 
 def _images(folder: Path, pattern: str) -> list[Path]:

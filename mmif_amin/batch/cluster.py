@@ -6,7 +6,8 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import dask
 import psutil
 from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker, wait
+from distributed.comm import CommClosedError
 from distributed.system import MEMORY_LIMIT
 from tqdm import tqdm
 
+from .. import __version__
 from ..dicom_objects.deidentify import deidentifies
 from ..memory import keep_freed_memory
 from ..scripts.data.study import Study
@@ -32,6 +35,8 @@ __all__ = ["DaskEngine", "local_cluster", "thread_share"]
 
 TRIES = 2  # of a study whose worker ends without a word
 CONNECT_SECONDS = 15
+LOOK_SECONDS = 10  # between two looks whether there are workers
+LOST = "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it was."
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 SETTINGS = {
     "distributed.scheduler.allowed-failures": TRIES - 1,
@@ -93,17 +98,23 @@ class _NetworkPlugin(WorkerPlugin):
         options: overrides of ``inference_volume.json``.
     """
 
+    idempotent = True  # the scheduler sends it once, also where it gets it twice
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.name = f"mmif-amin-{uuid.uuid4().hex[:12]}"
         weights = options.get("ckpt_path")
+        self.version = __version__
         self.options = {**options, **({"ckpt_path": os.path.abspath(weights)} if weights else {})}
 
     def setup(self, worker: Worker) -> None:
         """Load the network with as many threads as the worker has.
 
         Raises:
-            InputError: When the weights, the device or the runtime cannot be used.
+            InputError: When the worker has another version of mmif-amin, or the weights, the device or the runtime
+                cannot be used.
         """
+        if self.version != __version__:
+            raise InputError(f"a worker has mmif-amin {__version__}, this command is of version {self.version}.")
         import torch
 
         torch.set_num_threads(worker.state.nthreads)
@@ -175,6 +186,7 @@ class _Run:
 
     def _next(self) -> tuple[int, Row]:
         """Wait for the next study that ends."""
+        self._await_one()
         future = next(self.done)
         index, _ = self.running.pop(future)
         study = self.studies[index]
@@ -188,12 +200,26 @@ class _Run:
             return index, Row(self._name(study), FAILED, error=reason)
         except Exception as error:
             if self.client.status != "running" or future.cancelled():
-                raise InputError(
-                    "The connection to the Dask scheduler was lost. Start the same command again, it goes on where it "
-                    "was."
-                ) from error
+                raise InputError(LOST) from error
             name = self._name(study)
             return index, Row(name, FAILED, error=public_reason(error, study, name))
+
+    def _await_one(self) -> None:
+        """Wait until a study ends, and say once where there is no worker left; the scheduler waits for new ones."""
+        told = False
+        with suppress(OSError, CancelledError):  # the connection was lost, which the study's future says too
+            while not self._one_ends(LOOK_SECONDS):
+                if not told and not self.client.nthreads():
+                    tqdm.write("the scheduler has no workers any more, waiting for new ones")
+                    told = True
+
+    def _one_ends(self, seconds: float) -> bool:
+        """Whether a study ends within this time."""
+        try:
+            wait(list(self.running), seconds, "FIRST_COMPLETED")
+        except TimeoutError:
+            return False
+        return True
 
     def _name(self, study: Study) -> str:
         """Its public name; that which names nobody where it cannot be found out."""
@@ -254,14 +280,34 @@ def _connect(address: str) -> Client:
 
 
 def _load_networks(client: Client, plugin: _NetworkPlugin) -> None:
-    """Have all workers, also those that come later, load the network."""
+    """Have all workers, also those that come later, load the network.
+
+    Raises:
+        InputError: When a worker cannot, or the connection is lost.
+    """
     try:
         client.register_plugin(plugin)
+    except CommClosedError:
+        _go_on_without_a_worker(client, plugin)
     except Exception as error:
         raise InputError(
             f"--engine dask: expected workers that can load the network, got: {type(error).__name__}: "
             f"{first_line(error)} They need the same version of mmif-amin and must see the same files."
         ) from error
+
+
+def _go_on_without_a_worker(client: Client, plugin: _NetworkPlugin) -> None:
+    """See whether the scheduler has the plugin, after a worker has ended while it loaded the network.
+
+    The others load it all the same, and so does the worker that is started instead.
+
+    Raises:
+        InputError: When it is the scheduler that has ended.
+    """
+    try:
+        client.register_plugin(plugin)  # does nothing where the scheduler knows it
+    except OSError as error:
+        raise InputError(LOST) from error
 
 
 def _forget(client: Client, plugin: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..scripts.data.study import Study
 from ..scripts.utils.checks import InputError
-from .names import keep_key
+from .names import hashed_name, keep_key
 from .table import FAILED, TABLE_NAME, Row, read_table, write_table
 
 __all__ = ["Part", "merge_tables"]
@@ -27,7 +27,7 @@ class Part:
         total: how many parts there are.
 
     Raises:
-        InputError: When ``number`` is not from 1 to ``total``.
+        InputError: When ``total`` is 0, or ``number`` is not from 1 to ``total``.
 
     Example:
         >>> Part.parse("2/4").of(["a", "b", "c", "d", "e", "f"])
@@ -38,6 +38,8 @@ class Part:
     total: int
 
     def __post_init__(self) -> None:
+        if self.total < 1:
+            raise InputError(f"--part {self.number}/{self.total}: expected a number of parts, from 1, after the slash.")
         if not 1 <= self.number <= self.total:
             raise InputError(
                 f"--part {self.number}/{self.total}: expected a number from 1 to {self.total} before the slash."
@@ -76,21 +78,32 @@ def merge_tables(studies: Sequence[Study], output: Path, total: int) -> tuple[in
         How many studies failed, and the table.
 
     Raises:
-        InputError: When there is no such number of parts, a part's table is missing or not complete, or the table
-            cannot be written.
+        InputError: When there is no such number of parts, a part's table is missing, not complete or of another list
+            of studies, or the table cannot be written.
     """
     if total < 1:
         raise InputError(f"--merge {total}: expected the number of parts, from 1.")
     rows: list[Row | None] = [None] * len(studies)
     for part in (Part(number, total) for number in range(1, total + 1)):
-        found, expected = read_table(output / part.table_name), len(part.of(studies))
-        if len(found) != expected:
-            raise InputError(
-                f"{output / part.table_name}: expected {expected} studies, found {len(found)}. Wait until the part has "
-                f"ended, or start it again with --part {part.number}/{total}."
-            )
-        rows[part.number - 1 :: total] = found
+        rows[part.number - 1 :: total] = _rows_of(part, part.of(studies), output / part.table_name)
     merged = [row for row in rows if row is not None]
     keep_key(output / TABLE_NAME, ((study, row.name) for study, row in zip(studies, merged, strict=True)))
     write_table(output / TABLE_NAME, merged)
     return sum(row.status == FAILED for row in merged), output / TABLE_NAME
+
+
+def _rows_of(part: Part, studies: Sequence[Study], table: Path) -> list[Row]:
+    """The rows of a part, one for each of its studies."""
+    found = read_table(table)
+    again = f"start it again with --part {part.number}/{part.total}"
+    if len(found) != len(studies):
+        raise InputError(
+            f"{table}: expected {len(studies)} studies, found {len(found)}. Wait until the part has ended, or {again}."
+        )
+    for number, (row, study) in enumerate(zip(found, studies, strict=True), start=1):
+        if row.name not in (study.name, hashed_name(study)):
+            raise InputError(
+                f"{table}: row {number}: by the list of this --merge another study belongs here than {row.name}. All "
+                f"parts must see the same list in the same order; with the right list, {again}."
+            )
+    return found

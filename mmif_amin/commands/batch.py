@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..declarations import Argument, Command, Option, whole
-from ..options import OUTPUT, STUDY_OPTIONS
+from ..options import OUTPUT, STUDY_OPTIONS, VOLUMES
 from ..scripts.utils.checks import InputError
 from ._studies import fuse_many_studies, told
 
@@ -36,6 +36,7 @@ COMMAND = Command(
             metavar="MODALITY=PATTERN",
             default_text="MRI=anat/*_T1w.nii*, PET=pet/*_pet.nii*",
         ),
+        *VOLUMES,
         *STUDY_OPTIONS,
     ),
 )
@@ -45,11 +46,15 @@ def run(args: argparse.Namespace) -> int:
     """Find the studies and fuse them."""
     from ..batch.parts import Part, merge_tables
 
-    if args.part and args.merge is not None:
+    if args.part is not None and args.merge is not None:
         raise InputError("--part and --merge: expected one of them. Merge when all parts have ended.")
-    part = Part.parse(args.part) if args.part else None
+    part = Part.parse(args.part) if args.part is not None else None
     engine = _engine(args)
     studies, folder, publish = _find(args)
+    studies = [
+        replace(study, volume_a=study.volume_a or args.volume_a, volume_b=study.volume_b or args.volume_b)
+        for study in studies
+    ]
     if args.merge is not None:
         return told(len(studies), folder, *merge_tables(studies, folder, args.merge))
     settings: dict[str, Any] = {**engine, "publish": publish}

@@ -112,7 +112,7 @@ def test_training_and_inference_find_their_code_in_the_same_way():
 def test_overlays_have_at_most_50_lines_and_merge(path):
     overlay = json.loads(open(path).read())
     assert len(open(path).read().splitlines()) <= 50
-    new = {"ckpt_path", "split", "examples", "evaluating", "finalize", "shard_by"}
+    new = {"ckpt_path", "split", "examples", "evaluating", "finalize", "shard_by", "store"}
     new |= {"reconstruction_def", "reconstruction", "reconstruction_optimizer"}
     known = json.loads(open(TRAIN).read())
     parser = ConfigParser()

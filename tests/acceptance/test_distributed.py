@@ -37,8 +37,7 @@ SMALL = [
     "16",
 ]
 SMALL += ["--meta_interval", "2", "--teacher#warmup", "2"]
-# The second: torch hangs when it restarts the processes with the store of the first try (pytorch issue 135712).
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def collection(root: Path, training: int, validation: int, size: int = 64) -> Path:

@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
+from mmif_amin.scripts.data.study import Study
 from mmif_amin.scripts.utils.checks import InputError
 
+from mmif_amin import scale
 from mmif_amin.cli import main
 from mmif_amin.scale import FLEETS, Fleet, Measurement, need, table
 
@@ -38,7 +40,7 @@ def test_a_study_that_fits_on_no_machine():
         table(10, ONE, [Fleet("small", 1, 4, 1)])
 
 
-@pytest.mark.parametrize("word", ["x", "x=1x2", "x=0x4x8", "=1x4x8", "x=1x4x-8", "x=1x4xa"])
+@pytest.mark.parametrize("word", ["x", "x=1x2", "x=0x4x8", "a|b=1x4x8", "=1x4x8", "x=1x4x-8", "x=1x4xa"])
 def test_bad_fleets(word):
     with pytest.raises(InputError, match=re.escape(f"--fleet {word}: expected NAME=MACHINESxCORESxGB")):
         Fleet.parse(word)
@@ -74,5 +76,20 @@ def test_the_command_with_a_file(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_command_measures(capsys):
+    """The memory is that of both processes: Python with torch and the network takes 0.6 GB, elastix's 0.2 GB more."""
     assert main(["scale", "--studies", "1000"]) == 0
-    assert "measured here, now" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "measured here, now" in told
+    assert float(re.search(r"core, ([\d.]+) GB of memory", told).group(1)) >= 0.8
+
+
+def test_a_study_of_the_user(monkeypatch, capsys):
+    measured = []
+    monkeypatch.setattr(scale, "measure", lambda study: measured.append(study) or ONE)
+    assert main(["scale", "--study", "mri.nii.gz", "pet.nii.gz", "--task", "PET-MRI"]) == 0
+    assert main(["scale"]) == 0
+    assert measured == [Study("mri.nii.gz", "pet.nii.gz", task="PET-MRI"), None]
+    assert main(["scale", "--study", "mri.nii.gz"]) == 2
+    assert "--study: expected two volumes, such as an MRI and a PET, got 1" in capsys.readouterr().err
+    assert main(["scale", "--task", "PET-MRI"]) == 2
+    assert main(["scale", "--study", "a", "b", "--measured", "m.json"]) == 2

@@ -149,6 +149,10 @@ def check_nifti(path: str | os.PathLike, volume: str | None = None) -> None:
         InputError: When the file is missing, empty or damaged, or holds no volume, or several and none is chosen.
     """
     path = Path(path)
+    if path.is_symlink() and not path.exists():  # as git-annex keeps files that it has not fetched
+        raise InputError(
+            f"{path}: expected a NIfTI file, found a link to one that is not there. Fetch it, such as with datalad get."
+        )
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found {'a folder' if path.is_dir() else 'nothing'} there.")
     if path.stat().st_size == 0:

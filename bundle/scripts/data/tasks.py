@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ..utils.checks import InputError
 from ..utils.enums import FusionRule, Modality, Preference
 
-__all__ = ["MEDICAL_WEIGHTS", "PHOTOGRAPHIC_TASKS", "FusionTask", "modalities_of", "task_of"]
+__all__ = ["MEDICAL", "MEDICAL_WEIGHTS", "PHOTOGRAPHIC_TASKS", "FusionTask", "modalities_of", "task_of"]
 
 MEDICAL_WEIGHTS = "model"  # name of the weights of all medical tasks
 MEDICAL = (Modality.MRI, Modality.CT, Modality.PET, Modality.SPECT)

@@ -15,7 +15,9 @@ from mmif_amin.scripts.data.study import Study
 from mmif_amin.scripts.utils.checks import InputError
 
 from mmif_amin.batch.bids import PLACES, BidsDerivative, find_bids_studies, is_bids, parse_places
+from mmif_amin.batch.table import read_table
 from mmif_amin.cli import main
+from mmif_amin.exit_codes import SOME_FAILED
 from tests.mmif_amin.batch.test_run import write_pair
 
 RAW = {"Name": "made up", "BIDSVersion": "1.9.0", "Authors": ["Nobody"]}
@@ -108,6 +110,8 @@ def test_two_images_of_one_name(tmp_path):
     [
         pytest.param("CT", "--bids CT: expected MODALITY=PATTERN", id="no pattern"),
         pytest.param("XRAY=x/*.nii", "--bids XRAY=x/*.nii: expected MODALITY=PATTERN with one of MRI", id="modality"),
+        pytest.param("infrared=i/*.nii", "with one of MRI, CT, PET, SPECT and a pattern", id="photograph"),
+        pytest.param("CT=.", "--bids CT=.: expected MODALITY=PATTERN", id="the folder itself"),
         pytest.param("CT=/ct/*.nii", "expected MODALITY=PATTERN", id="absolute"),
         pytest.param("CT=../*.nii", "expected MODALITY=PATTERN", id="outside"),
     ],
@@ -115,6 +119,19 @@ def test_two_images_of_one_name(tmp_path):
 def test_bad_places(word, message):
     with pytest.raises(InputError, match=re.escape(message)):
         parse_places([word])
+
+
+def test_a_modality_is_named_once():
+    with pytest.raises(InputError, match=r"--bids CT=b/\*: expected each modality once, CT is a/\* already"):
+        parse_places(["CT=a/*", "CT=b/*"])
+
+
+def test_a_place_of_the_user_where_nothing_is(tmp_path):
+    root = data_set(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/ses-1/pet/sub-01_ses-1_pet.nii.gz")
+    with pytest.warns(UserWarning, match=r"--bids CT=ct/\*: no subject or session has a file there") as told:
+        (study,) = find_bids_studies(root, parse_places(["CT=ct/*", "PET=pet/*_pet.nii.gz"]))
+    assert len(told) == 1
+    assert study.name == "sub-01_desc-fusedPETses1_T1w", "an MRI beside the sessions serves all of them"
 
 
 def test_no_pair(tmp_path):
@@ -169,6 +186,24 @@ def test_derivatives(fused):
     before = image.stat().st_mtime_ns
     assert main(["batch", str(root), "-o", str(output), "--register", "none"]) == 0
     assert image.stat().st_mtime_ns == before
+
+
+def test_a_dynamic_pet_and_a_file_that_is_not_fetched(tmp_path):
+    """PET in BIDS has several frames as a rule; DataLad leaves links to files that are elsewhere."""
+    root = data_set(tmp_path / "raw", "sub-01/anat/x", "sub-02/anat/x", "sub-02/pet/sub-02_pet.nii.gz")
+    pair = write_pair(tmp_path / "pair", (32, 32, 6))
+    shutil.copy(pair.source_a, root / "sub-01" / "anat" / "sub-01_T1w.nii.gz")
+    frames = np.stack([nibabel.load(pair.source_b).get_fdata(dtype=np.float32)] * 3, axis=-1)
+    (root / "sub-01" / "pet").mkdir()
+    nibabel.save(nibabel.Nifti1Image(frames, np.eye(4)), root / "sub-01" / "pet" / "sub-01_pet.nii.gz")
+    (root / "sub-02" / "anat" / "sub-02_T1w.nii.gz").symlink_to("../../.git/annex/none.nii.gz")
+    words = ["batch", str(root), "-o", str(tmp_path / "out"), "--register", "none"]
+    assert main(words) == SOME_FAILED
+    rows = read_table(tmp_path / "out" / "studies" / "batch.csv")
+    assert "Choose with --volume-a or --volume-b" in rows[0].error
+    assert "found a link to one that is not there. Fetch it" in rows[1].error
+    assert main([*words, "--volume-b", "mean"]) == SOME_FAILED
+    assert (tmp_path / "out" / "sub-01" / "anat" / "sub-01_desc-fusedPET_T1w.nii.gz").is_file()
 
 
 def node_tool(name):

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import nibabel
@@ -18,6 +18,8 @@ import pytest
 from mmif_amin.scripts.utils.checks import InputError
 
 distributed = pytest.importorskip("distributed", reason="needs dask[distributed], see the extra [cluster]")
+
+from distributed.comm import CommClosedError
 
 from mmif_amin.batch import cluster
 from mmif_amin.batch.cluster import DaskEngine
@@ -163,6 +165,22 @@ def test_a_scheduler_that_ends_is_one_line(tmp_path, capsys, monkeypatch):
     assert "Traceback" not in told.err
 
 
+@pytest.mark.parametrize("lost", [pytest.param(1, id="a worker"), pytest.param(2, id="the scheduler")])
+def test_what_ends_while_the_networks_are_loaded(lost):
+    """The batch goes on with the other workers; a scheduler that has ended is told as such."""
+    calls = []
+
+    class Connection:
+        def register_plugin(self, plugin):
+            calls.append(plugin.idempotent)
+            if len(calls) <= lost:
+                raise CommClosedError("Stream is closed")
+
+    with nullcontext() if lost == 1 else pytest.raises(InputError, match="The connection to the Dask scheduler was"):
+        cluster._load_networks(Connection(), cluster._NetworkPlugin({}))
+    assert calls == [True, True]
+
+
 @pytest.mark.parametrize(
     ("limits", "share"),
     [
@@ -214,6 +232,14 @@ def test_no_dask(tmp_path, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "mmif_amin.batch.cluster")
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--engine", "dask"]) == 2
     assert "pip install 'mmif-amin[cluster]'" in capsys.readouterr().err
+
+
+def test_a_worker_of_another_version():
+    """Its results would differ, and nothing in the table would say so."""
+    plugin = cluster._NetworkPlugin({})
+    plugin.version = "0.8.0"
+    with pytest.raises(InputError, match=r"a worker has mmif-amin \S+, this command is of version 0\.8\.0"):
+        plugin.setup(None)
 
 
 @pytest.mark.slow

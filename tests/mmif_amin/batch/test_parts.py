@@ -32,11 +32,12 @@ def test_each_study_is_in_exactly_one_part(total):
     [
         pytest.param("0/4", "--part 0/4: expected a number from 1 to 4", id="zero"),
         pytest.param("5/4", "--part 5/4: expected a number from 1 to 4", id="beyond"),
-        pytest.param("1/0", "--part 1/0: expected a number from 1 to 0", id="of none"),
+        pytest.param("1/0", "--part 1/0: expected a number of parts, from 1,", id="of none"),
         pytest.param("a/b", "--part a/b: expected i/N, such as 2/4", id="letters"),
         pytest.param("-1/4", "--part -1/4: expected i/N", id="negative"),
         pytest.param("²/4", "expected i/N", id="no digit"),
         pytest.param("3", "--part 3: expected i/N", id="no slash"),
+        pytest.param("", "--part : expected i/N", id="a variable that is not set"),
     ],
 )
 def test_bad_parts(tmp_path, capsys, word, message):
@@ -81,6 +82,11 @@ def test_the_tables_of_the_parts_become_one_in_the_order_of_the_studies(tmp_path
             lambda f: (f / "batch_2_of_3.csv").write_text((f / "batch_2_of_3.csv").read_text().replace("1.5", "fast")),
             "expected the table of a batch, got: could not convert",
             id="values",
+        ),
+        pytest.param(
+            lambda f: write_table(f / "batch_2_of_3.csv", [Row(f"case-{k}", FUSED) for k in (7, 4, 1)]),
+            "batch_2_of_3.csv: row 1: by the list of this --merge another study belongs here than case-7. All parts",
+            id="of a list in another order",
         ),
     ],
 )

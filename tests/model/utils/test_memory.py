@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -54,3 +56,18 @@ def test_the_watching_ends():
         assert time.monotonic() < end
         time.sleep(0.01)
     assert memory.stop() == first
+
+
+def test_what_a_child_takes_counts_where_it_is_asked_for():
+    hold = "held = bytearray(200_000_000); held[::4096] = b'x' * len(held[::4096]); print('held', flush=True); input()"
+    figures = {}
+    for children in (False, True):
+        memory = PeakMemory(children=children)
+        memory.start()
+        child = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdout.readline()
+        figures[children] = memory.stop() / MEGABYTE
+        assert memory.stop(rise=False) / MEGABYTE > figures[children] + 100, "Python and torch were there before"
+        child.communicate(b"\n")
+    assert figures[False] == pytest.approx(0, abs=30)
+    assert figures[True] == pytest.approx(210, abs=30)

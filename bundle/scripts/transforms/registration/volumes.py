@@ -15,7 +15,7 @@ from .settings import SearchSettings
 if TYPE_CHECKING:  # elastix's process imports this module, and starts faster without torch and MONAI
     from monai.data.meta_tensor import MetaTensor
 
-__all__ = ["PreparedVolume", "prepare"]
+__all__ = ["PreparedVolume", "block_sizes", "prepare"]
 
 MIN_SIDE = 4  # voxels
 PART = 1 / 3  # of the largest connected part; what is as large belongs to the body too
@@ -133,11 +133,25 @@ def prepare(image: MetaTensor, name: str, voxel: float, settings: SearchSettings
     return PreparedVolume(values, affine, foreground, mask)
 
 
+def block_sizes(shape: Sequence[int], affine: np.ndarray, voxel: float) -> list[int]:
+    """How many voxels along each axis are averaged into one for a registration.
+
+    Args:
+        shape: of the volume, (3,).
+        affine: (4, 4), voxel indices to the world, millimeters.
+        voxel: mm; the size that is wanted.
+
+    Example:
+        >>> block_sizes((512, 512, 100), np.diag([0.45, 0.45, 1.5, 1.0]), 1.0)
+        [2, 2, 1]
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return np.clip((voxel / spacing + 0.25).astype(int), 1, np.array(shape) // MIN_SIDE).tolist()
+
+
 def _average(values: np.ndarray, affine: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
     """Average blocks of voxels to about ``voxel`` mm, and move the affine to the centers of the blocks."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    most = np.array(values.shape) // MIN_SIDE
-    factors = np.clip((voxel / spacing + 0.25).astype(int), 1, most).tolist()
+    factors = block_sizes(values.shape, affine, voxel)
     if max(factors) == 1:
         return values, affine
     shape = [n // f for n, f in zip(values.shape, factors, strict=True)]
