@@ -62,6 +62,7 @@ def spatial_registration(
         transfer_syntax_uid=pydicom.uid.ExplicitVRLittleEndian,
     )
     made.copy_patient_and_study_information(header)
+    made.SpecificCharacterSet = header.SpecificCharacterSet
     made.FrameOfReferenceUID = header.FrameOfReferenceUID
     made.PositionReferenceIndicator = ""
     made.update(body_part(header))
