@@ -66,6 +66,32 @@ def test_a_click_moves_all_crosshairs_and_shows_the_values_there(page, key, plan
         assert np.allclose(crosshairs, crosshairs[0])
 
 
+def test_the_crosshair_is_seen_in_every_plane_of_a_small_window(page):
+    for width, height in ((1024, 640), Browser.SIZE):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        page.send("Emulation.setDeviceMetricsOverride", **size)
+        page.wait(f"innerWidth === {width} && panels.a.canvas.width < {width} / 3")
+        page.press("all planes")
+        picture = page.picture("panels.a.canvas")
+        line = picture[..., 2] - picture[..., 0] > 60
+        for left, top, across, down in page.run("panels.a.view.screenSlices.map(tile => [...tile.leftTopWidthHeight])"):
+            tile = line[int(top) : int(top + down), int(left) : int(left + across)]
+            assert tile.any(axis=0).mean() > 0.5, "the horizontal line"
+            assert tile.any(axis=1).mean() > 0.5, "the vertical line"
+
+
+def test_a_place_has_the_values_of_the_voxel_under_its_crosshair(page):
+    """The volume is oblique, and the place between voxels."""
+    page.run("goTo([2, 3, -8]) ?? null")
+    page.run("drawCursor() ?? null")
+    told, crosshair = shown_at_the_crosshair(page), "[...panels.fused.view.scene.crosshairPos]"
+    before = page.run(crosshair)
+    page.key("PageUp")
+    page.key("PageDown")
+    assert page.run(crosshair) == pytest.approx(before, abs=1e-4)
+    assert shown_at_the_crosshair(page) == told
+
+
 def test_the_patients_left_is_on_the_right(page):
     places = []
     for right in (0.3, 0.7):
@@ -274,6 +300,8 @@ def test_a_link_shows_the_same_view_again(page, browser, tmp_path):
         study = write_study(tmp_path)
         other.open(write_study_view(study), link[link.index("#") :])
         again = other.run("[state.mode, state.plane, state.windows.source_b, state.mm]")
+        crosshair = "[...panels.a.view.scene.crosshairPos]"
+        assert other.run(crosshair) == pytest.approx(page.run(crosshair), abs=1e-3)
         assert again[:3] == seen[:3] == ["overlay", "axial", [0, 5]]
         assert again[3] == pytest.approx(seen[3], abs=0.1)
         other.open(
@@ -283,6 +311,32 @@ def test_a_link_shows_the_same_view_again(page, browser, tmp_path):
         assert state == ["side by side", "all planes", [0, 900], None]
     finally:
         other.close()
+
+
+def test_a_link_holds_sliders_and_sides_too(page):
+    """Followed in the same page after they were changed."""
+    page.press("overlay")
+    page.press("color")
+    page.press("lost of A")
+    page.wait("images.overlay && panels.a.view.volumes.length === 2")
+    page.drag(place_in_plane(page, "a", 0, 0.4, 0.35))
+    page.slide("over", 0.2)
+    page.slide("opacity", 0.3)
+    overlay, first = page.run("linkHash()"), page.picture()
+    page.press("curtain")
+    page.run("$('left').value = 'fused'; $('left').dispatchEvent(new Event('change'))")
+    page.slide("sweep", 0.3)
+    curtain, second = page.run("linkHash()"), page.picture()
+    page.press("blend")
+    page.slide("over", 0.9)
+    page.slide("opacity", 0.9)
+    page.run("$('left').value = 'a'; $('left').dispatchEvent(new Event('change'))")
+    page.slide("sweep", 0.8)
+    for hash, seen in ((curtain, second), (overlay, first)):
+        page.run(f"location.hash = '{hash}'")
+        page.wait(f"linkHash() === '{hash}'")
+        assert changed(seen, page.picture()) < 1e-3, hash  # the crosshair's place is rounded
+    page.run("$('over').value = 50; $('opacity').value = 70; $('sweep').value = 50; state.left = 'a'; setOpacities()")
 
 
 def test_every_control_has_a_name(page):
