@@ -65,6 +65,8 @@ def test_what_is_written_is_valid(tmp_path, modality):
     numbers = {name: dataset.SeriesNumber for name, dataset in objects.items()}
     assert numbers == {"blending": 5007, "loss_a": 6007, "loss_b": 6008, "registration": 4007}
     assert len({dataset.SeriesDescription for dataset in objects.values()}) == 4
+    assert f"loss map of B ({modality})" in objects["loss_b"].SeriesDescription
+    assert f"registration of {modality} to MR" in objects["registration"].SeriesDescription
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_what_is_written_is_valid(tmp_path, modality):
         pytest.param("ISO_IR 100", "Müller^Zoë", id="latin"),
         pytest.param("ISO_IR 6", "DOE^JANE", id="ascii by name"),
         pytest.param(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", id="japanese"),
-        pytest.param("ISO_IR 144", "Люкceмбypг", id="cyrillic"),
+        pytest.param("ISO_IR 144", "Люкceмбypг^Анна", id="cyrillic"),
     ],
 )
 def test_names_are_written_in_letters_that_the_object_names(tmp_path, characters, name):
