@@ -46,7 +46,7 @@ SHORTEST_WHOLE_WORD = 2  # letters, where whole words are compared
 LONG_WORD = 5  # letters; a word this long names the patient also as a part of another word
 FIRST_IDEOGRAPH = "\u2e80"  # Chinese, Japanese and Korean letters; two of them are as telling as a long word
 STROKES = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
-TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+TWO_LETTERS = str.maketrans({**{letter: f"{bare}e" for letter, bare in zip("äöüø", "aouo", strict=True)}, "å": "aa"})
 UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")  # more parts than an IP address has
 DATE = re.compile(r"\b(?:19|20)\d\d-[01]\d-[0-3]\d\b")  # as messages write it
 HELD_BACK = "(held back)"
@@ -208,7 +208,7 @@ def _inside(word: str, long: int) -> bool:
 
 
 def _spelled(text: str) -> set[str]:
-    """A text in lower case as it is spelled where accents are not at hand: ü as u and as ue, ł as l."""
+    """A text in lower case as it is spelled where accents are not at hand: ü as u, or with an e; ł as l."""
     lower = unicodedata.normalize("NFKC", text).lower()
     spellings = (unicodedata.normalize("NFKD", one.translate(STROKES)) for one in (lower, lower.translate(TWO_LETTERS)))
     bare = ("".join(letter for letter in one if not unicodedata.combining(letter)) for one in spellings)
