@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..scripts.data.study import Study
 from ..scripts.dicom.header import files_in
-from ..scripts.dicom.privacy import patient_words, without_header_texts, without_uids
+from ..scripts.dicom.privacy import holds_word, patient_words, without_header_texts, without_uids
 from ..scripts.utils.checks import InputError, input_error_behind
 from ..scripts.utils.files import is_nifti, write_atomically
 
@@ -32,9 +32,9 @@ def public_name(study: Study, hidden: bool = False) -> str:
     """Name of a study for its folder and for the table.
 
     It is the study's own name, or :func:`hashed_name` where that may lead to the patient: where it holds a word of the
-    names or ids or the date of birth in its DICOM, where damage keeps these from being read, and where it holds any
-    date while NIfTI alone tells of nobody. So is a name that a disk, a spreadsheet or the batch's own table would not
-    take as it is.
+    names or ids, with or without its accents, or the date of birth in its DICOM, where damage keeps these from being
+    read, and where it holds any date while NIfTI alone tells of nobody. So is a name that a disk, a spreadsheet or the
+    batch's own table would not take as it is.
 
     Args:
         study: the study.
@@ -45,10 +45,9 @@ def public_name(study: Study, hidden: bool = False) -> str:
     files = [path for path in (study.source_a, study.source_b) if not is_nifti(path)]
     if not files:
         return hashed_name(study) if DATE.search(study.name) else study.name
-    letters = re.sub(r"[\W_]+", "", study.name).lower()
     for path in files:
         words = patient_words(path)
-        if words is None or any(word in letters for word in words):
+        if words is None or holds_word(study.name, words):
             return hashed_name(study)
     return study.name
 

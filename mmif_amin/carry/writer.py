@@ -17,8 +17,9 @@ from ..scripts.data.nifti import write_nifti
 from ..scripts.data.study import FoundStudy
 from ..scripts.data.volume import Volume
 from ..scripts.dicom.header import blaming, is_dicom, read_dataset, require
+from ..scripts.dicom.patient import Patient
 from ..scripts.dicom.privacy import public_text, quiet_pydicom
-from ..scripts.utils.checks import InputError
+from ..scripts.utils.checks import InputError, in_words
 from ..scripts.utils.enums import SourceKeys, StudyKeys
 from .contours import read_contours
 from .segments import read_segments, segmentation_object
@@ -53,7 +54,8 @@ def read_drawn(path: str | os.PathLike) -> DrawnFile:
             header = read_dataset(path)
             kind = str(header.get("SOPClassUID", ""))
     if header is None or kind not in (CONTOURS, SEGMENTS, LABELS):
-        got = "another kind of file" if header is None else require("pydicom").uid.UID(kind).name
+        named = "another kind of file" if header is None else require("pydicom").uid.UID(kind).name
+        got = named or "DICOM that does not say its class"
         raise InputError(f"{path}: expected an RTSTRUCT or a DICOM SEG to carry, got {got}.")
     with blaming(path):
         return read_contours(path, header) if kind == CONTOURS else read_segments(path, header)
@@ -122,21 +124,29 @@ class CarryWriter:
         self.dicom = dicom
         self.notes: list[str] = []
 
-    def check(self, found: FoundStudy, moved: bool) -> None:
-        """Refuse files that were drawn on neither source, before the long work.
+    def check(self, found: FoundStudy, moved: bool, same_patient: bool = False) -> None:
+        """Refuse files that were drawn on neither source or name another patient, before the long work.
 
         Args:
             found: the study.
             moved: whether it is known already that the one is moved to the other.
+            same_patient: whether two ids, names or birth dates are known to be one person's. Defaults to False.
 
         Raises:
-            InputError: See :func:`drawn_on`.
+            InputError: See :func:`drawn_on`, or when the patient is another one; it names the tags, never their values.
         """
         opened = [source.opened for source in (found.a, found.b)]
         frames = [one.series.frame_uid if one else "" for one in opened]
         series = [one.series.uid if one else "" for one in opened]
         for drawn in self.drawn:
-            drawn_on(drawn, frames, series, moved)
+            source = opened[drawn_on(drawn, frames, series, moved)]
+            differs_in = Patient.of(drawn.header).differs_in(source.series.identity) if source else ()
+            if differs_in and not same_patient:
+                raise InputError(
+                    f"{drawn.path}: expected structures of the sources' patient, they differ in "
+                    f"{in_words(differs_in)}. Choose another file, or, if both are one person's, say so with "
+                    "--same-patient."
+                )
 
     @quiet_pydicom()
     def __call__(self, folder: Path, study: Mapping[str, Any]) -> None:

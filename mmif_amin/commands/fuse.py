@@ -174,7 +174,7 @@ def _carry_writer(args: argparse.Namespace, found: FoundStudy) -> CarryWriter | 
     from ..carry.writer import CarryWriter
 
     carry = CarryWriter(args.carry, args.dicom)
-    carry.check(found, args.transform is not None or args.register in tuple(RegistrationKind))
+    carry.check(found, args.transform is not None or args.register in tuple(RegistrationKind), args.same_patient)
     return carry
 
 

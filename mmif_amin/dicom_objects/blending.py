@@ -13,7 +13,7 @@ from ..scripts.dicom.header import require
 from ..scripts.dicom.write_common import SeriesOffset, body_part, complete_header
 from ..scripts.utils.color import colormap_table
 from ..scripts.utils.enums import ColorMap
-from .common import object_identity
+from .common import named_source, object_identity
 
 __all__ = ["blending_state"]
 
@@ -68,11 +68,12 @@ def blending_state(
     display = highdicom.pr.BlendingDisplay(
         "FOREGROUND", [highdicom.pr.BlendingDisplayInput(number) for number in (1, 2)], relative_opacity=OPACITY
     )
+    a, b = (named_source(x, str(h.get("Modality") or "")) for x, h in (("A", first[0]), ("B", overlay[0])))
     state = highdicom.pr.AdvancedBlendingPresentationState(
         referenced_images=[*first, *overlay],
         blending=blended,
         blending_display=[display],
-        **object_identity(first[0], SeriesOffset.BLENDING, "A and B blended"),
+        **object_identity(first[0], SeriesOffset.BLENDING, f"{a} and {b} blended"),
         content_label="BLENDING",
         content_description="Source B in color over source A",
     )

@@ -13,7 +13,7 @@ from ..scripts.dicom.header import require
 from ..scripts.dicom.write_common import PRODUCT, SeriesOffset, complete_header, reference_to, series_identity
 from ..scripts.utils.geometry import lps_from_ras
 
-__all__ = ["grid_volume", "object_identity", "referenced_series", "source_images"]
+__all__ = ["grid_volume", "named_source", "object_identity", "referenced_series", "source_images"]
 
 
 def object_identity(header: Any, offset: SeriesOffset, description: str, number: int = 1) -> dict[str, Any]:
@@ -32,6 +32,11 @@ def object_identity(header: Any, offset: SeriesOffset, description: str, number:
         "instance_number": 1,
         "device_serial_number": PRODUCT,
     }
+
+
+def named_source(letter: str, modality: str) -> str:
+    """A source in a description, such as ``"B (PT)"``: in the archive nobody knows which was B."""
+    return f"{letter.upper()} ({modality})" if modality else letter.upper()
 
 
 def source_images(reference: Volume) -> list[Any]:

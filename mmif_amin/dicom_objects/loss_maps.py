@@ -9,12 +9,12 @@ import numpy as np
 from ..scripts.data.volume import Volume
 from ..scripts.dicom.header import require
 from ..scripts.dicom.write_common import SeriesOffset, body_part, check_grid
-from .common import grid_volume, object_identity, source_images
+from .common import grid_volume, named_source, object_identity, source_images
 
 __all__ = ["loss_map_object"]
 
 
-def loss_map_object(values: np.ndarray, affine: np.ndarray, reference: Volume, letter: str) -> Any:
+def loss_map_object(values: np.ndarray, affine: np.ndarray, reference: Volume, letter: str, modality: str = "") -> Any:
     """Make the Parametric Map of one loss map.
 
     Args:
@@ -22,6 +22,7 @@ def loss_map_object(values: np.ndarray, affine: np.ndarray, reference: Volume, l
         affine: (4, 4) voxel to world, mm, RAS+, with perpendicular axes.
         reference: source A, with DICOM headers.
         letter: of the source that the map is about, ``"a"`` or ``"b"``.
+        modality: of that source, as DICOM calls it, for the description. Defaults to "": it is not said.
 
     Returns:
         The pydicom dataset, of class Parametric Map Storage: one frame a slice, 32-bit floating-point values.
@@ -45,7 +46,7 @@ def loss_map_object(values: np.ndarray, affine: np.ndarray, reference: Volume, l
     made = highdicom.pm.ParametricMap(
         headers,
         grid_volume(values.astype(np.float32), affine, headers[0].FrameOfReferenceUID),
-        **object_identity(headers[0], SeriesOffset.LOSS_MAPS, f"loss map of {letter.upper()}", number),
+        **object_identity(headers[0], SeriesOffset.LOSS_MAPS, f"loss map of {named_source(letter, modality)}", number),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[highdicom.VOILUTTransformation(window_center=0.5, window_width=1.0)],

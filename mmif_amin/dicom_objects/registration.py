@@ -52,7 +52,8 @@ def spatial_registration(
     except np.linalg.LinAlgError:
         raise ValueError(f"`matrix` must have an inverse, got {np.asarray(matrix).tolist()}.") from None
     header, moved = complete_header(reference.headers[0]), complete_header(source.headers[0])
-    identity = object_identity(header, SeriesOffset.REGISTRATION, "registration of B to A")
+    a, b = (str(one.get("Modality") or letter) for letter, one in (("A", header), ("B", moved)))
+    identity = object_identity(header, SeriesOffset.REGISTRATION, f"registration of {b} to {a}")
     del identity["device_serial_number"]
     made = highdicom.SOPClass(
         **identity,
@@ -62,6 +63,7 @@ def spatial_registration(
         transfer_syntax_uid=pydicom.uid.ExplicitVRLittleEndian,
     )
     made.copy_patient_and_study_information(header)
+    made.SpecificCharacterSet = header.SpecificCharacterSet
     made.FrameOfReferenceUID = header.FrameOfReferenceUID
     made.PositionReferenceIndicator = ""
     made.update(body_part(header))

@@ -46,7 +46,8 @@ def write_dicom_objects(folder: Path, study: Mapping[str, Any]) -> None:
     for letter in "ab":
         path = folder / f"loss_{letter}.nii.gz"
         if path.is_file():
-            made[f"loss_{letter}"] = loss_map_object(_read(path), affine, a, letter)
+            code = {"a": str(a.headers[0].get("Modality") or ""), "b": str(overlay[0].Modality)}[letter]
+            made[f"loss_{letter}"] = loss_map_object(_read(path), affine, a, letter, code)
             made[f"loss_{letter}"].update(burned_in_element([a, b]))
     (folder / FOLDER).mkdir()
     for name, dataset in made.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..scripts.data.study_report import REPORT_NAME, StudyReport
-from ..scripts.utils.color import apply_colormap, scale_colors
+from ..scripts.utils.color import apply_colormap, colormap_table, scale_colors
 from ..scripts.utils.contact_sheet import contact_sheet_height, write_contact_sheet
 from .scale_bar import LENGTH_HEIGHT, length_bar, scale_bar
 
@@ -27,7 +27,8 @@ def write_preview(study: Path, path: Path) -> Path:
 
     The slices are those of the grid; the patient's left is on the right, or, in sagittal slices, the nose on the left.
     The sources have the window with which they were fused, PET and SPECT their colors. To the right stand the scale of
-    source B's colors or grays, with its values and unit, and a length. No text names the patient.
+    source B's colors or grays, with its values and unit, that of the fused volume's colors, which have another
+    lightness, and a length. No text names the patient.
 
     Args:
         study: folder that ``fuse_study`` wrote.
@@ -45,10 +46,11 @@ def write_preview(study: Path, path: Path) -> Path:
     fused, a, b = (_seen(_read(study / f"{name}.nii.gz"), affine) for name in ("fused", "source_a", "source_b"))
     a, b = (_windowed(values, *window) for values, window in zip((a, b), windows, strict=True))
     color = None
-    table = np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
+    unit = "" if report.sources.b.unit == "arbitrary" else f" {report.sources.b.unit}"
+    tables = {f"{other}{unit}": np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)}
     if report.colormap:
         color = _seen(_read(study / "fused_color.nii.gz"), affine)
-        table = scale_colors(report.colormap)
+        tables = {f"{other}{unit}": colormap_table(report.colormap), "in fused": scale_colors(report.colormap)}
     amount = fused.mean(axis=(0, 1))
     head = np.flatnonzero(amount >= HEAD * amount.max())
     size, pixels_per_mm = _size(fused.shape, affine)
@@ -61,9 +63,11 @@ def write_preview(study: Path, path: Path) -> Path:
         rows.append([_picture(picture, size) for picture in (a[None, :, :, k], source, made)])
         names.append(f"slice {k + 1} of {len(amount)}")
     low, high = windows[1]
-    unit = "" if report.sources.b.unit == "arbitrary" else f" {report.sources.b.unit}"
     height = contact_sheet_height(rows) - LENGTH_HEIGHT
-    legend = [scale_bar(table, low, high, f"{other}{unit}", height), length_bar(pixels_per_mm)]
+    bars = np.concatenate([scale_bar(table, low, high, title, height) for title, table in tables.items()], axis=2)
+    length = length_bar(pixels_per_mm)
+    beside = np.broadcast_to(length[:, :1, :1], (*length.shape[:2], bars.shape[2] - length.shape[2]))
+    legend = [bars, np.concatenate([length, beside], axis=2)]
     beyond = report.registration is not None and report.registration.beyond_limits
     titles = [structural, other, "registration beyond limits!" if beyond else "fused, not for diagnosis"]
     return write_contact_sheet(path, rows, titles, names, np.concatenate(legend, axis=1))

@@ -21,7 +21,8 @@ def window_presets(source: SourceReport, values: np.ndarray) -> list[Preset]:
     """Windows for one source; the first is that of the fusion.
 
     CT in Hounsfield units gets the windows of ``--ct-window``, PET in SUV rounded maxima, other PET and SPECT shares of
-    the 99.5th percentile of the positive voxels, everything else percentiles of the voxels above the minimum.
+    the 99.5th percentile of the positive voxels, everything else percentiles of the voxels above the minimum. Where
+    the fusion took one of them, it has both names, such as "as fused (head)".
 
     Args:
         source: modality, unit and the window of the fusion.
@@ -42,7 +43,11 @@ def window_presets(source: SourceReport, values: np.ndarray) -> list[Preset]:
             found.append((f"{low:g} to {high:g} %", *np.percentile(shown, (low, high)).tolist()))
     found.append(("full range", smallest, largest))
     different = {(float(low), float(high)): name for name, low, high in reversed(found) if low < high}
-    return [(name, *ends) for ends, name in reversed(different.items())]
+    presets = [(name, *ends) for ends, name in reversed(different.items())]
+    known = [name for name, low, high in found[1:] if low < high and (low, high) == tuple(source.window)]
+    if known:
+        presets[0] = (f"{found[0][0]} ({known[0]})", *presets[0][1:])
+    return presets
 
 
 def _functional(unit: str, values: np.ndarray) -> list[Preset]:

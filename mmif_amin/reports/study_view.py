@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import json
 import os
 import re
 from pathlib import Path
@@ -26,6 +27,7 @@ ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("study", "volumes", "windows", "modes", "contours", "link", "keys", "start")
 REQUIRED = ("fused", "source_a", "source_b")
 OPTIONAL = ("fused_color", "source_b_unregistered", "loss_a", "loss_b")
+CARRIED = "carried/carried.json"  # names of the structures as they were drawn
 DRAWN = ("carried/*.nii.gz", "labels*.nii.gz")  # label volumes on the grid of the fused one
 COLORS = 255  # of labels; NiiVue's contours hold one byte a voxel
 SHOWN = ("version", "task", "grid", "sources", "registration", "metrics", "loss")  # of the report
@@ -43,7 +45,8 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
     and the page says so.
 
     The label volumes ``carried/<number>_<name>.nii.gz``, which ``--carry`` wrote, and ``labels*.nii.gz`` are shown as
-    contours, with their names as titles.
+    contours. Their titles are the names in ``carried/carried.json``, with the source they were drawn on, else those of
+    the files.
 
     Args:
         folder: folder written by ``mmif-amin fuse STUDY_A STUDY_B -o OUT``.
@@ -54,7 +57,8 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
 
     Raises:
         InputError: When the folder lacks the report, the fused image or a source, one of them is damaged or of a newer
-            version, the volumes are not all on one grid, or a carried volume holds no whole labels.
+            version, the volumes are not all on one grid, a carried volume holds no whole labels, or ``carried.json`` is
+            damaged.
     """
     folder = Path(folder)
     report = StudyReport.read(folder / REPORT_NAME)
@@ -66,6 +70,7 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
     volumes = {name: values for name, (values, _) in read.items()}
     _check_grids(folder, volumes)
     indices = _label_indices(folder, {name: volumes[name] for name in carried})
+    titles = _titles(folder)
     told = report.to_dict()
     sources = {"source_a": report.sources.a, "source_b": report.sources.b}
     study = {
@@ -73,7 +78,7 @@ def write_study_view(folder: str | os.PathLike, path: str | os.PathLike | None =
         "shape": volumes["fused"].shape,
         "toVoxel": np.linalg.inv(affine).tolist(),
         "volumes": names,
-        "carried": [_legend(name, indices[name]) for name in carried],
+        "carried": [_legend(titles.get(name, name), indices[name]) for name in carried],
         "presets": {name: window_presets(source, volumes[name]) for name, source in sources.items()},
         "colormaps": {
             "functional": _colormap(report.colormap),
@@ -135,6 +140,21 @@ def _label_indices(folder: Path, carried: Volumes) -> dict[str, dict[int, int]]:
         indices[name] = {label: 1 + (count + i) % COLORS for i, label in enumerate(labels)}
         count += len(labels)
     return indices
+
+
+def _titles(folder: Path) -> dict[str, str]:
+    """For each volume that ``--carry`` wrote, the source and the structure's name."""
+    path = folder / CARRIED
+    if not path.is_file():
+        return {}
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["structures"]
+        written = [row for row in rows if row["volume"]]
+        return {
+            f"carried/{row['volume']}".removesuffix(".nii.gz"): f"{row['source']}: {row['name']}" for row in written
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: expected the structures that --carry wrote, it is damaged. Remove it.") from error
 
 
 def _legend(name: str, indices: dict[int, int]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def test_all_of_it_at_once(tmp_path, patient):
     [
         pytest.param({"frame": "1.2.3"}, "expected the frame of reference of source A or B", id="frame"),
         pytest.param({"frame": "", "series": "1.2.3"}, "no series of the two sources", id="series"),
+        pytest.param({"PatientID": "X-9"}, "differ in PatientID. Choose another file", id="another patient"),
         pytest.param({"ROIContourSequence": []}, "expected closed contours, found none", id="empty"),
     ],
 )

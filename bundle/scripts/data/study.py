@@ -74,7 +74,8 @@ def _black_outside(volume: Volume) -> Volume:
     lowest = min(float(values.min()), AIR) if volume.unit == "HU" else float(values.min())
     level = float(values[0, 0, 0])
     outside = values == level
-    if level <= lowest or not outside[corners].all() or outside.mean() < CUT_OUT:
+    dark = AIR if volume.unit == "HU" else lowest  # what is air already keeps its value
+    if level <= dark or not outside[corners].all() or outside.mean() < CUT_OUT:
         return volume
     from scipy import ndimage
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ __all__ = [
     "PATIENT_TAGS",
     "TERMS",
     "burned_in",
+    "holds_word",
     "patient_words",
     "public_text",
     "public_word",
@@ -42,6 +44,9 @@ DESCRIBING_TAGS = (  # free text of a header that messages quote, or might
 SHORTEST_WORD = 3  # letters, where parts of words are compared; shorter ones are also found in other words
 SHORTEST_WHOLE_WORD = 2  # letters, where whole words are compared
 LONG_WORD = 5  # letters; a word this long names the patient also as a part of another word
+FIRST_IDEOGRAPH = "\u2e80"  # Chinese, Japanese and Korean letters; two of them are as telling as a long word
+STROKES = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+TWO_LETTERS = str.maketrans({**{letter: f"{bare}e" for letter, bare in zip("äöüø", "aouo", strict=True)}, "å": "aa"})
 UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")  # more parts than an IP address has
 DATE = re.compile(r"\b(?:19|20)\d\d-[01]\d-[0-3]\d\b")  # as messages write it
 HELD_BACK = "(held back)"
@@ -77,9 +82,10 @@ def patient_words(path: str | os.PathLike) -> set[str] | None:
         path: any path. Damaged and locked files, and files that are not DICOM, are passed over.
 
     Returns:
-        The words of names and ids, three letters each or more, and the date of birth as folders spell it
-        (``"19700131"``, ``"31011970"``, ``"700131"``), in lower case and without separators, of the first file that has
-        any; empty where no file has; None where none has and a file is damaged or locked, so that nobody knows.
+        The words of names and ids, two letters each or more, and the date of birth as folders spell it
+        (``"19700131"``, ``"31011970"``, ``"700131"``), in lower case, without accents (``"muller"`` and ``"mueller"``)
+        and without separators, of the first file that has any; empty where no file has; None where none has and a file
+        is damaged or locked, so that nobody knows.
     """
     damaged = False
     for header in _headers(path, (*TELLING_TAGS, BIRTH_TAG)):
@@ -88,6 +94,23 @@ def patient_words(path: str | os.PathLike) -> set[str] | None:
         elif words := _words(header, tags=TELLING_TAGS) | _spellings(header[BIRTH_TAG]):
             return words
     return None if damaged else set()
+
+
+def holds_word(text: str, words: Iterable[str]) -> bool:
+    """Whether a text holds one of ``patient_words``, whatever it does with accents, case and separators.
+
+    A word of two letters must stand alone; two digits are no word. A word of three may be a part of another one.
+
+    Example:
+        >>> holds_word("Mueller_t1", {"muller", "mueller"}), holds_word("li_2", {"li"}), holds_word("lid", {"li"})
+        (True, True, False)
+    """
+    return any(
+        word in ("".join(parts) if _inside(word, SHORTEST_WORD) else parts)
+        for parts in map(_parts, _spelled(text))
+        for word in words
+        if not (word.isdigit() and len(word) < SHORTEST_WORD)
+    )
 
 
 def _headers(path: str | os.PathLike, tags: Sequence[str]) -> Iterator[dict[str, str] | None]:
@@ -158,21 +181,38 @@ def public_text(text: str, header: Any) -> str:
         >>> public_text("AX T1 lawn", header), public_text("T1_law", header)
         ('AX T1 lawn', '(names the patient)')
     """
-    words = _words(header, SHORTEST_WHOLE_WORD)
-    parts = re.split(r"[\W_]+", text.lower())
-    named = words | {"".join(_in_order(header)), "".join(reversed(_in_order(header)))}
-    inside = any(word in text.lower() for word in words if len(word) >= LONG_WORD)
-    return "(names the patient)" if inside or named & set(parts) - {""} else text
+    words = _words(header)
+    for name in _spelled(str(header.get("PatientName") or "")):
+        words |= {"".join(_parts(name)), "".join(reversed(_parts(name)))}
+    for spelled in _spelled(text):
+        inside = any(word in spelled for word in words if _inside(word, LONG_WORD))
+        if inside or words & set(_parts(spelled)) - {""}:
+            return "(names the patient)"
+    return text
 
 
-def _words(header: Any, shortest: int = SHORTEST_WORD, tags: Sequence[str] = PATIENT_TAGS) -> set[str]:
-    text = " ".join(str(header.get(tag) or "") for tag in tags).lower()
-    return {word for word in re.split(r"[\W_]+", text) if len(word) >= shortest}
+def _words(header: Any, tags: Sequence[str] = PATIENT_TAGS) -> set[str]:
+    texts = _spelled(" ".join(str(header.get(tag) or "") for tag in tags))
+    words = {word for text in texts for word in _parts(text)}
+    return {word for word in words if len(word) >= SHORTEST_WHOLE_WORD or word >= FIRST_IDEOGRAPH}
 
 
-def _in_order(header: Any) -> list[str]:
-    """The words of the name, as they follow each other."""
-    return [word for word in re.split(r"[\W_]+", str(header.get("PatientName") or "").lower()) if word]
+def _parts(text: str) -> list[str]:
+    """The words of a text, as they follow each other."""
+    return [word for word in re.split(r"[\W_]+", text) if word]
+
+
+def _inside(word: str, long: int) -> bool:
+    """Whether a word names the patient also as a part of another word: it is long, or of two ideographs."""
+    return len(word) >= long or (len(word) >= SHORTEST_WHOLE_WORD and max(word) >= FIRST_IDEOGRAPH)
+
+
+def _spelled(text: str) -> set[str]:
+    """A text in lower case as it is spelled where accents are not at hand: ü as u, or with an e; ł as l."""
+    lower = unicodedata.normalize("NFKC", text).lower()
+    spellings = (unicodedata.normalize("NFKD", one.translate(STROKES)) for one in (lower, lower.translate(TWO_LETTERS)))
+    bare = ("".join(letter for letter in one if not unicodedata.combining(letter)) for one in spellings)
+    return {unicodedata.normalize("NFC", one) for one in bare}
 
 
 def _spellings(date: str) -> set[str]:

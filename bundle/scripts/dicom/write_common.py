@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any
@@ -33,6 +34,7 @@ __all__ = [
 
 PRODUCT = "MMIF-AMIN"
 WARNING = "NOT FOR DIAGNOSTIC USE"
+CHARACTERS = "ISO_IR 192"  # UTF-8
 HIGHEST_NUMBER = 2**31 - 1  # of an IS element
 AXES_TOLERANCE = 0.011  # cosine between axes; the reader keeps shears up to 0.01, highdicom.VolumeGeometry 0.0001
 EMPTY = (  # elements of patient and study that a header may lack, although each image must have them, if only empty
@@ -108,13 +110,15 @@ def check_grid(affine: np.ndarray, reference: Volume) -> None:
 def complete_header(header: Any) -> Any:
     """A copy of a header for a new object of its study: with all of patient and study that it must have, and no more.
 
-    Left out are private elements, and those optional ones of patient and study that tell of persons. Missing text
-    becomes empty. A missing StudyInstanceUID or FrameOfReferenceUID becomes one that is the same for all objects
-    made from images of that series.
+    Left out are private elements, and those optional ones of patient and study that tell of persons. Text is in UTF-8:
+    the characters of source A need not hold what is said of source B or of a structure, and highdicom refuses some that
+    scanners write, such as ISO_IR 6 and the usual Japanese ones. Missing text becomes empty. A missing StudyInstanceUID
+    or FrameOfReferenceUID becomes one that is the same for all objects made from images of that series.
     """
     pydicom = require("pydicom")
     whole = pydicom.Dataset()
-    whole.update({tag: header.get_item(tag) for tag in header.keys() if _is_wanted(tag)})  # damaged ones stay raw
+    whole.update({tag: _decoded(header, tag) for tag in header.keys() if _is_wanted(tag)})
+    whole.SpecificCharacterSet = CHARACTERS
     for keyword in EMPTY:
         if keyword not in whole:
             setattr(whole, keyword, "")
@@ -123,6 +127,14 @@ def complete_header(header: Any) -> Any:
             sources = [kind, str(header.get("SeriesInstanceUID") or header.SOPInstanceUID)]
             setattr(whole, keyword, pydicom.uid.generate_uid(entropy_srcs=sources))
     return whole
+
+
+def _decoded(header: Any, tag: Any) -> Any:
+    """An element of its own, its text decoded by the header's characters; a damaged one stays raw."""
+    try:
+        return copy.copy(header[tag])
+    except Exception:  # pydicom raises many types
+        return header.get_item(tag)
 
 
 def _is_wanted(tag: Any) -> bool:
@@ -183,8 +195,7 @@ def geometry_elements(header: Any, affine: np.ndarray, shape: Sequence[int]) -> 
     cosines = lps_from_ras((affine[:3, :2] / spacing[:2]).T).ravel()
     between_columns, between_rows, between_slices = spacing.tolist()
     common = pydicom.Dataset()
-    if "SpecificCharacterSet" in header:
-        common.SpecificCharacterSet = header.SpecificCharacterSet
+    common.SpecificCharacterSet = header.SpecificCharacterSet
     common.PatientPosition = header.get("PatientPosition", "")
     common.FrameOfReferenceUID = header.FrameOfReferenceUID
     common.PositionReferenceIndicator = ""

@@ -16,7 +16,8 @@ function buildContours() {
       mark.style.background = `rgb(${r},${g},${b})`;
       return make("span", {}, mark, text);
     });
-    $("contours").append(make("label", { className: "contour" }, box, name), make("div", { className: "legend" }, ...marks));
+    const alone = marks.length === 1 ? marks : [];
+    $("contours").append(make("label", { className: "contour" }, box, ...alone, name), ...(alone.length ? [] : [make("div", { className: "legend" }, ...marks)]));
   });
 }
 function toggleContours() {

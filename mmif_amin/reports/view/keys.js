@@ -47,19 +47,20 @@ function keyDown(event) {
 }
 
 function listen() {
-  $("blend").oninput = $("tile").oninput = $("sweep").oninput = drawStack;
+  for (const id of ["blend", "tile", "sweep"]) $(id).oninput = () => { drawStack(); rememberLink(); };
   for (const side of ["left", "right"]) {
     $(side).replaceChildren(...Object.entries(label).map(([value, textContent]) => make("option", { value, textContent })));
     $(side).value = state[side];
-    $(side).onchange = event => { state[side] = event.target.value; drawStack(); };
+    $(side).onchange = event => { state[side] = event.target.value; drawStack(); rememberLink(); };
   }
   $("reset").onclick = () => { for (const [name, ends] of Object.entries(WINDOWS)) applyWindow(name, ends); };
-  $("opacity").onchange = event => {
-    for (const name of LOSSES) if (images[name]) images[name].opacity = event.target.value / 100;
+  $("opacity").onchange = () => {
+    setOpacities();
     panels.fused.view.updateGLVolume();
+    rememberLink();
   };
-  $("over").oninput = event => {
-    if (images.overlay) images.overlay.opacity = event.target.value / 100;
+  $("over").oninput = () => {
+    setOpacities();
     if (state.mode === "overlay") panels.a.view.updateGLVolume();
     rememberLink();
   };
@@ -67,6 +68,9 @@ function listen() {
   $("keys").onclick = () => $("help").showModal();
   addEventListener("keydown", keyDown, true);
   for (const kind of ["keydown", "keyup"]) $("stage").addEventListener(kind, event => event.stopPropagation(), true);  // NiiVue's own keys
-  addEventListener("resize", () => setTimeout(drawStack));
+  addEventListener("resize", () => setTimeout(() => {
+    for (const { view } of Object.values(panels)) thickenCrosshair(view);
+    drawStack();
+  }));
   addEventListener("hashchange", followLink);
 }

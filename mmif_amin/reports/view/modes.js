@@ -35,6 +35,7 @@ function drawAll() {
     view.opts.sliceType = PLANES[state.plane];
     fill(key);
     view.resizeListener();
+    thickenCrosshair(view);
   }
   panels.a.figure.querySelector("figcaption").textContent = state.mode === "overlay" ? `${label.b} over ${label.a}` : label.a;
   panels.fused.figure.querySelector("figcaption").textContent = state.detail ? "Fused" : `Fused detail off: ${label.a}`;

@@ -52,7 +52,7 @@ async function start() {
     fill(key);
     link(key, panel);
   }
-  goTo(at ?? [...view.frac2mm(view.scene.crosshairPos)].slice(0, 3));
+  goTo(at ?? crosshairPlace(view));
   buildChoices();
   listen();
   drawAll();

@@ -1,4 +1,5 @@
 // Unpacking the embedded volumes, and the NiiVue view of each panel.
+const LINE = 1.5;  // pixels of the crosshair
 const loading = {};
 const load = name => loading[name] ??= name === "overlay" ? layOver() : unpack(name);
 
@@ -23,10 +24,20 @@ async function layOver() {
   images.overlay = image;
 }
 
+function setOpacities() {
+  for (const name of LOSSES) if (images[name]) images[name].opacity = $("opacity").value / 100;
+  if (images.overlay) images.overlay.opacity = $("over").value / 100;
+}
+// NiiVue draws the crosshair as rods with a thickness in mm; thinner than a pixel, they would vanish in a small panel.
+function thickenCrosshair(view) {
+  const [tile] = view.screenSlices, width = tile && LINE * Math.abs(tile.fovMM[0]) / tile.leftTopWidthHeight[2];
+  if (width && Math.abs(view.opts.crosshairWidth - width) > 0.01 * width) view.setCrosshairWidth(width);
+}
+
 async function attach(key) {
   const { canvas } = panels[key];
   const view = new niivue.Niivue({
-    crosshairColor: [0.2, 0.9, 0.9, 0.8], crosshairGap: 8, crosshairWidth: 0.35, crosshairWidthUnit: "percent",
+    crosshairColor: [0.2, 0.9, 0.9, 0.8], crosshairGap: 8, crosshairWidth: 1, crosshairWidthUnit: "mm",
     fontColor: [0.75, 0.8, 0.86, 1], isCornerOrientationText: true, isRadiologicalConvention: true, sagittalNoseLeft: true,
     isForceMouseClickToVoxelCenters: true, dragMode: niivue.DRAG_MODE.windowing,
     multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarPadPixels: 4, dragAndDropEnabled: false, loadingText: "", logLevel: "error",

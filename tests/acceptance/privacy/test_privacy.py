@@ -98,7 +98,7 @@ def test_fuse_list_and_view(tmp_path, temporary, capfd):
     drawn = write_contours(tmp_path / "drawn.dcm", mr, {f"{PATIENT} GTV": ball(mr, (16, 14, 3), 8)})
     out = tmp_path / "out"
     words = ("fuse", folder / "mr", folder / "pt", "--register", "none", "--dicom", "--loss-map", "--scale-bar")
-    code, printed = call(capfd, *words, "--carry", drawn, "-o", out)
+    code, printed = call(capfd, *words, "--carry", drawn, "--same-patient", "-o", out)
     assert code == 0, printed
     assert not secrets_in(printed)
     assert "Units is (no term of the standard)" in printed

@@ -51,6 +51,26 @@ def test_a_study_named_after_its_patient_gets_another_name(patient, name, public
 
 
 @pytest.mark.parametrize(
+    ("patient_name", "name", "public"),
+    [
+        pytest.param("Müller^Zoë", "Mueller_t1", False, id="u and e for an umlaut"),
+        pytest.param("Müller^Zoë", "muller t1", False, id="no umlaut"),
+        pytest.param("MUELLER^ZOE", "Müller", False, id="an umlaut in the folder alone"),
+        pytest.param("Łukasz^Ængström", "lukasz-2", False, id="a stroke"),
+        pytest.param("Yamada^Taro=山田^太郎", "山田様", False, id="ideographs"),
+        pytest.param("Hong^Gildong=洪^吉洞=홍^길동", "홍 1", False, id="one letter of Hangul"),
+        pytest.param("LI^NA", "li_2", False, id="two letters"),
+        pytest.param("LI^NA", "liver_final", True, id="two letters in another word"),
+        pytest.param("Müller^Zoë", "mull_1", True, id="a part of the name"),
+    ],
+)
+def test_a_name_is_found_however_it_is_spelled(tmp_path, patient_name, name, public):
+    write_series(tmp_path, (4, 4, 2), PatientName=patient_name, PatientID="07-99", SpecificCharacterSet="ISO_IR 192")
+    study = Study(str(tmp_path), str(tmp_path), name)
+    assert public_name(study) == (name if public else hashed_name(study))
+
+
+@pytest.mark.parametrize(
     ("name", "public"),
     [("DOE_JANE", True), ("case 4711-12", True), ("19700101_a", False), ("31.12.1970", False), ("x2024-02-03", False)],
 )

@@ -65,6 +65,33 @@ def test_what_is_written_is_valid(tmp_path, modality):
     numbers = {name: dataset.SeriesNumber for name, dataset in objects.items()}
     assert numbers == {"blending": 5007, "loss_a": 6007, "loss_b": 6008, "registration": 4007}
     assert len({dataset.SeriesDescription for dataset in objects.values()}) == 4
+    assert f"loss map of B ({modality})" in objects["loss_b"].SeriesDescription
+    assert f"registration of {modality} to MR" in objects["registration"].SeriesDescription
+
+
+@pytest.mark.parametrize(
+    ("characters", "name"),
+    [
+        pytest.param("ISO_IR 100", "Müller^Zoë", id="latin"),
+        pytest.param("ISO_IR 6", "DOE^JANE", id="ascii by name"),
+        pytest.param(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", id="japanese"),
+        pytest.param("ISO_IR 144", "Люкceмбypг^Анна", id="cyrillic"),
+    ],
+)
+def test_names_are_written_in_letters_that_the_object_names(tmp_path, characters, name):
+    """Whatever characters the headers of A use, and others in those of B and in names of structures."""
+    study = study_of(tmp_path, "CT", ContrastBolusAgent="Entéral", SpecificCharacterSet="ISO_IR 100")
+    made.write_series(tmp_path / "c", axes=made.OBLIQUE, PatientName=name, SpecificCharacterSet=characters)
+    study["source_a_file"] = a = read_dicom_volume(tmp_path / "c")
+    objects = write_all(tmp_path, study, np.zeros(made.SHAPE, dtype=np.float32))
+    segments = segmentation_object([a.values > 0], [Structure("Läsion Ω", a.values, a.affine)], a.affine, a, 1)
+    segments.save_as(tmp_path / "out" / "dicom_objects" / "segments.dcm")
+    objects["segments"] = pydicom.dcmread(tmp_path / "out" / "dicom_objects" / "segments.dcm")
+    objects["b"] = pydicom.dcmread(tmp_path / "out" / "dicom_source_b" / "0001.dcm")
+    assert {str(dataset.PatientName) for dataset in objects.values()} == {name}
+    assert objects["segments"].SegmentSequence[0].SegmentLabel == "Läsion Ω"
+    assert objects["b"].ContrastBolusAgent == "Entéral"
+    assert_valid(tmp_path / "out" / "dicom_objects" / "registration.dcm")
 
 
 def test_the_registration_moves_points_of_b_to_a(tmp_path):

@@ -135,3 +135,26 @@ class Browser:
         self.send("Page.navigate", url="about:blank")  # the same address with another hash would not load again
         self.send("Page.navigate", url=page.as_uri() + hash)
         self.wait("window.viewReady === true || Boolean(document.getElementById('message')?.textContent)")
+
+
+def place_in_plane(page, key, plane, right, down):
+    """Page coordinates of a place in one plane (0 axial, 1 coronal, 2 sagittal) of one panel."""
+    left, top, _, _ = page.box(f"panels.{key}.canvas")
+    tile = page.run(f"panels.{key}.view.screenSlices.find(slice => slice.axCorSag === {plane}).leftTopWidthHeight")
+    return left + tile[0] + right * tile[2], top + tile[1] + down * tile[3]
+
+
+def shown_at_the_crosshair(page):
+    rows = "[...document.getElementById('cursor').rows]"
+    return dict(page.run(f"{rows}.map(row => [...row.cells].map(cell => cell.innerText))"))
+
+
+def changed(before, after):
+    return float((np.abs(before - after).max(axis=-1) > 24).mean())
+
+
+def choose_preset(page, name, text):
+    page.run(f"""(select => {{
+        select.value = [...select.options].find(option => option.text === '{text}').value;
+        select.dispatchEvent(new Event('change'));
+    }})(document.querySelector('[data-window={name}] select'))""")

@@ -18,12 +18,12 @@ from tests.model.data.study_reports import BARE, FULL
 CT_MRI = replace(BARE, task="CT-MRI")
 
 
-def panels(path, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The twelve pictures, (4, 3, rows, columns, 3), and what stands to their right."""
+def panels(path, columns: int, rows: int, width: int = WIDTH) -> tuple[np.ndarray, np.ndarray]:
+    """The twelve pictures, (4, 3, rows, columns, 3), and what stands to their right, of this width."""
     sheet = np.asarray(Image.open(path)).astype(int)
-    assert sheet.shape == (HEADER + 4 * (rows + GAP), 3 * (columns + GAP) + WIDTH, 3)
-    slices = sheet[HEADER:, :-WIDTH].reshape(4, rows + GAP, 3, columns + GAP, 3)
-    return slices[:, :rows, :, :columns].swapaxes(1, 2), sheet[:, -WIDTH:]
+    assert sheet.shape == (HEADER + 4 * (rows + GAP), 3 * (columns + GAP) + width, 3)
+    slices = sheet[HEADER:, :-width].reshape(4, rows + GAP, 3, columns + GAP, 3)
+    return slices[:, :rows, :, :columns].swapaxes(1, 2), sheet[:, -width:]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_preview(tmp_path, report, colored):
     path = write_preview(write_study(tmp_path, report=report), tmp_path / "preview.png")
     sides = np.array(SHAPE[:2]) * np.linalg.norm(oblique_affine()[:3, :2], axis=0)
     columns, rows = (round(side * SIDE / sides.max()) for side in sides)
-    pictures, legend = panels(path, columns, rows)
+    pictures, legend = panels(path, columns, rows, 2 * WIDTH if colored else WIDTH)
     pictures = pictures[:, :, 16:]  # below the names
     assert np.ptp(pictures[:, 0], axis=-1).max() == 0
     for k in (1, 2):
@@ -41,6 +41,10 @@ def test_preview(tmp_path, report, colored):
     assert pictures[:, 2].std() > 20
     band = legend[:, MARGIN + BAND // 2]
     assert (np.ptp(band, axis=-1).max() > 100) == colored  # a scale in color, or in gray
+    if colored:  # each brightest color of source B is on its scale, which is not that of the fused image
+        brightest = pictures[:, 1].reshape(-1, 3)[pictures[:, 1].sum(axis=-1).argmax()]
+        assert np.abs(band - brightest).max(axis=-1).min() <= 3
+        assert np.abs(band - legend[:, WIDTH + MARGIN + BAND // 2]).max() > 40
 
 
 AXIAL, SAGITTAL = np.eye(3), np.eye(3)[:, [1, 2, 0]]

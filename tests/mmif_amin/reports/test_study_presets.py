@@ -31,3 +31,8 @@ def test_presets_by_modality(modality, unit, values, expected):
 def test_no_preset_is_empty_or_offered_twice():
     source = SourceReport(modality=Modality.PET, unit="Bq/ml", window=(0.0, 5.0), notes=())
     assert window_presets(source, np.zeros(8)) == [("as fused", 0.0, 5.0)]
+
+
+def test_a_preset_that_the_fusion_took_keeps_its_name():
+    source = SourceReport(modality=Modality.CT, unit="HU", window=(-20.0, 180.0), notes=())
+    assert window_presets(source, VALUES - 500)[0] == ("as fused (head)", -20.0, 180.0)

@@ -141,6 +141,18 @@ def test_label_volumes_are_embedded_with_their_names_and_labels(tmp_path):
     assert (images["carried-1"].get_fdata() == 3 * (LABELS == 7)).all()
 
 
+def test_carried_structures_have_the_names_that_they_were_drawn_with(tmp_path):
+    """The name of a file holds no letters but ASCII."""
+    write_labels(write_study(tmp_path), "carried/01_Tum_r")
+    rows = [{"volume": "01_Tum_r.nii.gz", "name": "Tumör </script>", "source": "B"}, {"volume": None}]
+    (tmp_path / "carried" / "carried.json").write_text(json.dumps({"structures": rows}), encoding="utf-8")
+    (carried,) = told(write_study_view(tmp_path).read_text(encoding="utf-8"))["carried"]
+    assert carried["name"] == "B: Tumör </script>"
+    (tmp_path / "carried" / "carried.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="carried.json: expected the structures"):
+        write_study_view(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("labels", "match"),
     [

@@ -6,49 +6,18 @@ import numpy as np
 import pytest
 
 from mmif_amin.reports.study_view import write_study_view
-from tests.mmif_amin.reports.browser import Browser, needs_chromium
-from tests.mmif_amin.reports.made_up_study import VOLUMES, oblique_affine, write_labels, write_study
+from tests.mmif_amin.reports.browser import (
+    Browser,
+    changed,
+    choose_preset,
+    needs_chromium,
+    place_in_plane,
+    shown_at_the_crosshair,
+)
+from tests.mmif_amin.reports.made_up_study import VOLUMES, oblique_affine, write_study
 from tests.model.data.study_reports import BARE
 
 pytestmark = [pytest.mark.slow, needs_chromium]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    study = write_study(tmp_path_factory.mktemp("study"))
-    write_labels(study)
-    browser.open(write_study_view(study))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def page(browser):
-    """The page side by side in gray with all planes and its first windows; nothing may go wrong or be fetched."""
-    for text in ("side by side", "all planes", "gray", "fused detail", "off", "reset"):
-        browser.press(text)
-    yield browser
-    wrong = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
-    assert [event for event in browser.events if event["method"] in wrong] == []
-    requests = [event["params"]["request"]["url"] for event in browser.events if "request" in event.get("params", {})]
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-
-
-def place_in_plane(page, key, plane, right, down):
-    """Page coordinates of a place in one plane (0 axial, 1 coronal, 2 sagittal) of one panel."""
-    left, top, _, _ = page.box(f"panels.{key}.canvas")
-    tile = page.run(f"panels.{key}.view.screenSlices.find(slice => slice.axCorSag === {plane}).leftTopWidthHeight")
-    return left + tile[0] + right * tile[2], top + tile[1] + down * tile[3]
-
-
-def shown_at_the_crosshair(page):
-    rows = "[...document.getElementById('cursor').rows]"
-    return dict(page.run(f"{rows}.map(row => [...row.cells].map(cell => cell.innerText))"))
-
-
-def changed(before, after):
-    return float((np.abs(before - after).max(axis=-1) > 24).mean())
 
 
 @pytest.mark.parametrize(("key", "plane"), [("a", 0), ("b", 1), ("fused", 2)])
@@ -64,6 +33,32 @@ def test_a_click_moves_all_crosshairs_and_shows_the_values_there(page, key, plan
             assert float(shown[text].split()[0]) == pytest.approx(VOLUMES[name][voxel], rel=1e-3, abs=step), text
         crosshairs = page.run("Object.values(panels).map(panel => [...panel.view.scene.crosshairPos])")
         assert np.allclose(crosshairs, crosshairs[0])
+
+
+def test_the_crosshair_is_seen_in_every_plane_of_a_small_window(page):
+    for width, height in ((1024, 640), Browser.SIZE):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        page.send("Emulation.setDeviceMetricsOverride", **size)
+        page.wait(f"innerWidth === {width} && panels.a.canvas.width < {width} / 3")
+        page.press("all planes")
+        picture = page.picture("panels.a.canvas")
+        line = picture[..., 2] - picture[..., 0] > 60
+        for left, top, across, down in page.run("panels.a.view.screenSlices.map(tile => [...tile.leftTopWidthHeight])"):
+            tile = line[int(top) : int(top + down), int(left) : int(left + across)]
+            assert tile.any(axis=0).mean() > 0.5, "the horizontal line"
+            assert tile.any(axis=1).mean() > 0.5, "the vertical line"
+
+
+def test_a_place_has_the_values_of_the_voxel_under_its_crosshair(page):
+    """The volume is oblique, and the place between voxels."""
+    page.run("goTo([2, 3, -8]) ?? null")
+    page.run("drawCursor() ?? null")
+    told, crosshair = shown_at_the_crosshair(page), "[...panels.fused.view.scene.crosshairPos]"
+    before = page.run(crosshair)
+    page.key("PageUp")
+    page.key("PageDown")
+    assert page.run(crosshair) == pytest.approx(before, abs=1e-4)
+    assert shown_at_the_crosshair(page) == told
 
 
 def test_the_patients_left_is_on_the_right(page):
@@ -158,13 +153,6 @@ def test_loss_map_and_color_are_laid_over_the_fused_image(page):
     assert changed(gray, page.picture("panels.fused.canvas")) > 0.02
 
 
-def choose_preset(page, name, text):
-    page.run(f"""(select => {{
-        select.value = [...select.options].find(option => option.text === '{text}').value;
-        select.dispatchEvent(new Event('change'));
-    }})(document.querySelector('[data-window={name}] select'))""")
-
-
 def scale(page, key):
     return page.run(f"panels.{key}.figure.querySelector('.scale').innerText").split("\n")
 
@@ -232,90 +220,6 @@ def test_contours_are_rims_that_can_be_switched_off(page):
     page.click(box)
     assert changed(shown, page.picture("panels.a.canvas")) == 0
     assert "3" in page.run("document.getElementById('contours').innerText")
-
-
-KEYS = [
-    pytest.param("2", "state.mode", "overlay", id="overlay"),
-    pytest.param("c", "state.plane", "coronal", id="plane"),
-    pytest.param("g", "state.color", True, id="color"),
-    pytest.param("d", "state.detail", False, id="detail"),
-    pytest.param("l", "state.loss", "loss_a", id="loss map"),
-    pytest.param("?", "document.getElementById('help').open", True, id="help"),
-]
-
-
-@pytest.mark.parametrize(("key", "asked", "expected"), KEYS)
-def test_keys(page, key, asked, expected):
-    page.run("document.activeElement.blur() ?? null")
-    page.key(key)
-    assert page.run(asked) == expected
-    page.run("document.getElementById('help').close() ?? null")
-
-
-def test_letters_can_be_switched_off(page):
-    page.run("document.getElementById('letters').checked = false")
-    page.key("c")
-    assert page.run("state.plane") == "all planes"
-    page.run("document.getElementById('letters').checked = true")
-
-
-def test_a_link_shows_the_same_view_again(page, browser, tmp_path):
-    page.press("axial")
-    page.press("overlay")
-    page.drag(place_in_plane(page, "a", 0, 0.4, 0.35))
-    choose_preset(page, "source_b", "SUV 0 to 5")
-    page.click("document.getElementById('copy')")
-    page.wait("document.getElementById('linked').open")
-    link = page.run("document.getElementById('link').value")
-    seen = page.run("[state.mode, state.plane, state.windows.source_b, state.mm]")
-    page.run("document.getElementById('linked').close() ?? null")
-    other = Browser(tmp_path / "profile")
-    try:
-        study = write_study(tmp_path)
-        other.open(write_study_view(study), link[link.index("#") :])
-        again = other.run("[state.mode, state.plane, state.windows.source_b, state.mm]")
-        assert again[:3] == seen[:3] == ["overlay", "axial", [0, 5]]
-        assert again[3] == pytest.approx(seen[3], abs=0.1)
-        other.open(
-            study / "view.html", "#mode=%3Cscript%3E&plane=constructor&at=1,NaN,2&source_a=5,1&loss=fused&over=999"
-        )
-        state = other.run("[state.mode, state.plane, state.windows.source_a, state.loss]")
-        assert state == ["side by side", "all planes", [0, 900], None]
-    finally:
-        other.close()
-
-
-def test_every_control_has_a_name(page):
-    page.send("Accessibility.enable")
-    for text in ("side by side", "overlay", "curtain", "blend", "checkerboard"):
-        page.press(text)
-        nodes = page.send("Accessibility.getFullAXTree")["nodes"]
-        roles = {"button", "checkbox", "combobox", "slider", "spinbutton", "textbox", "image"}
-        controls = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
-        assert len(controls) > 20
-        assert [node for node in controls if not node.get("name", {}).get("value")] == []
-
-
-CONTRASTS = """(() => {
-  const light = color => color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
-    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = element => {
-    while (element && /, 0\\)$/.test(getComputedStyle(element).backgroundColor)) element = element.parentElement;
-    return getComputedStyle(element).backgroundColor;
-  };
-  return [...document.querySelectorAll('body *')].filter(element => element.checkVisibility() && element.innerText
-    && !element.children.length && !element.disabled).map(element => {
-    const both = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
-    return [(both[0] + 0.05) / (both[1] + 0.05), element.innerText];
-  });
-})()"""
-
-
-def test_all_text_stands_out_from_its_ground(page):
-    contrasts = page.run(CONTRASTS)
-    assert len(contrasts) > 40
-    assert [found for found in contrasts if found[0] < 4.5] == []  # WCAG 2.2, 1.4.3
 
 
 def test_the_first_picture_is_there_before_the_volumes(browser):

@@ -81,6 +81,7 @@ def test_dicom_given_the_wrong_way_round(tmp_path):
     ("task", "low", "outside", "expected"),
     [
         pytest.param("CT-MRI", -30.0, 0.0, -1000.0, id="brain cut out of a CT"),
+        pytest.param("CT-MRI", -1024.0, -1000.0, -1000.0, id="air around a CT"),
         pytest.param("MRI-MRI", -2.0, 0.0, -2.0, id="standardized MR"),
         pytest.param("MRI-MRI", 5.0, 0.0, 0.0, id="black already"),
     ],

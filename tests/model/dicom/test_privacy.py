@@ -56,6 +56,8 @@ def test_a_description_that_names_the_patient_is_not_listed(tmp_path):
         pytest.param("AXE^ANN", "1", "t2_tse_axeial planning", True, id="three-letters-inside"),
         pytest.param("TSE^LO", "1", "t2_tsespace local", True, id="letters-of-a-sequence"),
         pytest.param("DOE^JANE", "1", "T1 1 mm", True, id="a-single-digit"),
+        pytest.param("Müller^Zoë", "1", "Mueller T1", False, id="without-its-umlaut"),
+        pytest.param("Yamada=山田^太郎", "1", "山田様 T1", False, id="ideographs-inside"),
         pytest.param("", "", "T1", True, id="no-name"),
     ],
 )
