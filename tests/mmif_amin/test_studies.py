@@ -101,9 +101,10 @@ def test_a_task_is_no_expression(here, text):
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
 def test_a_series_is_no_expression(here, text):
-    """For NIfTI it means nothing, so it would show only in what it runs."""
-    fuse_study(replace(write_pair(here / "in"), series_a=text, series_b=text), here / "out", {"register": "none"})
-    assert sorted(path.name for path in here.iterdir()) == ["in", "out"]
+    """For NIfTI it is refused as it is."""
+    with pytest.raises(InputError, match=re.escape(f"expected DICOM for --series-a {text}, got NIfTI")):
+        fuse_study(replace(write_pair(here / "in"), series_a=text, series_b=text), here / "out", {"register": "none"})
+    assert [path.name for path in here.iterdir()] == ["in"]
 
 
 def test_an_unknown_option_is_refused(here):
