@@ -250,8 +250,7 @@ def test_refusals(queue, step, message):
 
 def test_a_damaged_queue(tmp_path, capsys):
     queue = StudyQueue(tmp_path)
-    for number in range(200):
-        queue.record(f"1.2.{number}", f"1.3.{number}", "study-x", "objects/1", "d" * 64)
+    receive(queue, 1)
     queue.close()
     with (tmp_path / "queue.sqlite").open("r+b") as file:
         file.seek(4096)
