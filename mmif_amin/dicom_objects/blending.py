@@ -59,7 +59,9 @@ def blending_state(
             number,
             modality_lut_transformation=highdicom.ModalityLUTTransformation(*linear, "US"),
             voi_lut_transformations=[
-                highdicom.pr.SoftcopyVOILUTTransformation((low + high) / 2, max(high - low, 1e-6))
+                highdicom.pr.SoftcopyVOILUTTransformation(
+                    (low + high) / 2, max(high - low, 1e-6), voi_lut_function="LINEAR_EXACT"
+                )
             ],
             palette_color_lut_transformation=_palette(table),
         )

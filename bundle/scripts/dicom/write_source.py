@@ -168,6 +168,7 @@ class _Writer:
         self.common.update(burned_in_element([source]))
         low, high = (float(value) * self.factor for value in window)
         self.common.WindowCenter, self.common.WindowWidth = _decimal((low + high) / 2), _decimal(max(high - low, 1e-6))
+        self.common.VOILUTFunction = "LINEAR_EXACT"  # LINEAR takes no width below 1, such as one of SUV .4
         self._say_pixels()
         self.common.update(elements[self.code]())
 
