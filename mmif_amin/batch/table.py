@@ -53,7 +53,8 @@ class Row:
 
         after = round(report.registration.after, 4) if report.registration else None
         figures = metric("VIF"), metric("VIFlocal"), metric("Qabf"), after
-        return cls(name, status, report.seconds, *figures, warning=report.alignment and report.alignment.warning)
+        warning = report.alignment.warning if report.alignment else None
+        return cls(name, status, report.seconds, *figures, warning=warning)
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
