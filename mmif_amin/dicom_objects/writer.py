@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ __all__ = ["FOLDER", "write_dicom_objects"]
 
 FOLDER = "dicom_objects"
 OVERLAY = "dicom_source_b"  # what the model's writer calls the series of source B
+
+logger = logging.getLogger("mmif_amin")
 
 
 @quiet_pydicom()
@@ -43,6 +46,11 @@ def write_dicom_objects(folder: Path, study: Mapping[str, Any]) -> None:
     color = study.get(StudyKeys.PRED_COLOR)
     colormap = None if color is None else color.meta["colormap"]
     made["blending"] = blending_state(a, overlay, (study[StudyKeys.SOURCE_A_WINDOW], window_b), colormap)
+    if made["blending"] is None:
+        logger.warning(
+            "no blending presentation is written: the slices of a source are not all rescaled alike, or those of A are "
+            "not the images of its files"
+        )
     for letter in "ab":
         path = folder / f"loss_{letter}.nii.gz"
         if path.is_file():

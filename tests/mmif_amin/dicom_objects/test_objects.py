@@ -205,11 +205,12 @@ def test_the_blending_shows_a_in_gray_and_b_in_color(tmp_path):
     assert (display.BlendingMode, display.RelativeOpacity) == ("FOREGROUND", 0.5)
 
 
-def test_slices_of_a_that_are_rescaled_each_by_its_own_have_no_blending(tmp_path):
+def test_slices_of_a_that_are_rescaled_each_by_its_own_have_no_blending(tmp_path, caplog):
     study = study_of(tmp_path, moved=False)
     for k, header in enumerate(study["source_a_file"].headers):
         header.RescaleSlope, header.RescaleIntercept = 1 + k / 10, 0
     assert list(write_all(tmp_path, study)) == []
+    assert "no blending presentation is written: the slices of a source are not all rescaled alike" in caplog.text
 
 
 def without_shared_groups(folder):
