@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..scripts.data.study import Study
@@ -75,6 +77,12 @@ def _folder_study(folder: Path) -> Study:
     return Study(str(sources[0]), str(sources[1]), folder.name)
 
 
+def _name_of(row: Mapping[str, str]) -> str:
+    """The name of a row that has none: it goes by what the row fuses, so that a result is never taken for another's."""
+    text = "\n".join(row.get(column, "") for column in COLUMNS)
+    return f"pair-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 def _table(path: Path) -> list[Study]:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -103,6 +111,7 @@ def _table(path: Path) -> list[Study]:
             continue
         if not {"source_a", "source_b"} <= set(row):
             raise InputError(f"{path}: row {number}: expected source_a and source_b, one of them is empty.")
+        name = _name_of(row)
         sources = {key: str(path.parent / row.pop(key)) for key in ("source_a", "source_b")}
-        studies.append(Study(**{"name": f"study-{number:03d}", **row, **sources}))  # type: ignore[arg-type]
+        studies.append(Study(**{"name": name, **row, **sources}))  # type: ignore[arg-type]
     return studies

@@ -38,7 +38,18 @@ def test_table(tmp_path):
     table.write_text("\ufeffsource_a, source_b,name,task\n x/a.nii.gz ,y/b.nii.gz,first,PET-MRI\n,,,\nx/c,x/c,,\n")
     first, second = find_studies(table)
     assert first == Study(str(tmp_path / "x/a.nii.gz"), str(tmp_path / "y/b.nii.gz"), "first", "PET-MRI")
-    assert (second.name, second.task) == ("study-003", None)
+    assert (len(second.name), second.name[:5], second.task) == (13, "pair-", None)
+
+
+def test_the_name_of_a_row_without_one_goes_by_what_it_fuses(tmp_path):
+    """Not by its place: with a row more above it, its result is still its own."""
+    table = tmp_path / "studies.csv"
+    table.write_text("source_a,source_b,task\na.nii,b.nii,\nc.nii,d.nii,\n")
+    before = {study.source_a: study.name for study in find_studies(table)}
+    table.write_text("source_a,source_b,task\nnew.nii,b.nii,\nc.nii,d.nii,\na.nii,b.nii,\na.nii,b.nii,PET-MRI\n")
+    new, *rest, other_task = find_studies(table)
+    assert {study.source_a: study.name for study in rest} == before
+    assert len({*before.values(), new.name, other_task.name}) == 4
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,7 @@ def test_table(tmp_path):
         pytest.param("source_a,source_b\n1,\n", "row 1: expected source_a and source_b", id="empty cell"),
         pytest.param("source_a,source_b\n", "expected at least one study", id="no rows"),
         pytest.param("source_a,source_b,name\n1,2,x\n3,4,x\n", "'x' is there 2 times", id="name twice"),
+        pytest.param("source_a,source_b\n1,2\n1,2\n", "is there 2 times", id="row twice"),
         pytest.param("source_a,source_b,name\n1,2,../x\n", "expected a plain name", id="name with a path"),
         pytest.param("source_a;source_b\n1;2\n", "separated by commas; missing: source_a", id="semicolons"),
         pytest.param("source_a,source_b,name\n1,2,..\n", "expected a plain name", id="name of the parent"),
