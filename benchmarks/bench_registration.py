@@ -8,6 +8,8 @@ moving volume shows, between where they should and do go. The cases:
 - ``far``: 30 to 180 degrees and up to 80 mm; most must be refused or right.
 - ``partial``: near, and the moving volume holds only a third of its slices.
 - ``neck``: near, and the moving volume has a made-up neck, 120 mm long, below the head.
+- ``body``: near, and the moving volume, a CT, is a whole body in a frame of its own: made up, 900 mm long, below the
+  head.
 - ``deformed``: 5 degrees and 5 mm at most, and a smooth deformation of up to 8 mm; only with ``--register deformable``
   or to see what a rigid registration leaves.
 """
@@ -57,10 +59,13 @@ CASES = {  # degrees and millimeters, at least and at most
     "far": ((30, 180), (0, 80)),
     "partial": ((0, 15), (0, 20)),
     "neck": ((0, 15), (0, 20)),
+    "body": ((0, 15), (0, 20)),
     "deformed": ((0, 5), (0, 5)),
 }
 SUCCESS = 2.0  # mm
 NECK = 120.0  # mm
+BODY, BESIDE = 900.0, 90.0  # mm; below the head, and on each side of it
+ELSEWHERE = (40.0, -60.0, 500.0)  # mm; where the frame of a whole body has the head
 BEND = 8.0  # mm
 
 Truth = Callable[[np.ndarray], np.ndarray]
@@ -73,8 +78,8 @@ def displace(volume: Volume, rng: np.random.Generator, case: str) -> tuple[MetaT
     shift *= rng.uniform(near, away) / np.linalg.norm(shift)
     center = (volume.affine @ np.r_[(np.array(volume.values.shape) - 1) / 2, 1])[:3]
     turn = np.deg2rad(rng.uniform(low, high)) * axis / np.linalg.norm(axis)
-    if case == "neck":
-        volume = with_neck(volume)
+    if case in WITH_MORE:
+        volume = WITH_MORE[case](volume)
     back = np.eye(4)
     back[:3, :3] = Rotation.from_rotvec(turn).as_matrix()
     back[:3, 3] = center - back[:3, :3] @ center + shift
@@ -92,6 +97,9 @@ def displace(volume: Volume, rng: np.random.Generator, case: str) -> tuple[MetaT
         first = int(rng.integers(third // 2, values.shape[2] - third - third // 2))
         values = values[:, :, first : first + third]
         volume = replace(volume, affine=volume.affine @ shift_of([0, 0, first]))
+    if case == "body":
+        volume = replace(volume, affine=shift_of(ELSEWHERE) @ volume.affine)
+        there = shift_of(ELSEWHERE) @ there
 
     def truth(points: np.ndarray) -> np.ndarray:
         unbent = points.copy()
@@ -122,6 +130,40 @@ def with_neck(volume: Volume) -> Volume:
         distance = np.hypot((i - x) * volume.spacing[0], (j - y) * volume.spacing[1] + back)
         values[distance < radius, :bottom] = np.maximum(values[distance < radius, :bottom], value)
     return replace(volume, values=values, affine=volume.affine @ shift_of([0, 0, -slices]))
+
+
+def with_body(volume: Volume) -> Volume:
+    """A CT of a head with a made-up body below: neck, trunk with lungs and spine, legs with bones."""
+    below, (beside, front) = int(BODY / volume.spacing[2]), (int(BESIDE / size) for size in volume.spacing[:2])
+    values = np.pad(volume.values, ((beside, beside), (front, front), (below, 0)), constant_values=-1000.0)
+    affine = volume.affine @ shift_of([-beside, -front, -below])
+    x, y, _ = ndimage.center_of_mass(values > 0)
+    bottom = int(np.argwhere((values > 0).any(axis=(0, 1))).min()) + 5
+    i, j, k = np.indices(values.shape, dtype=np.float32)
+    x, y, z = (
+        (i - x) * volume.spacing[0],
+        (j - y) * volume.spacing[1],
+        (bottom - k) * volume.spacing[2],
+    )  # z downwards
+    made = np.full(values.shape, -1000.0, np.float32)
+    trunk = np.hypot(x / (160 + 10 * np.sin(z / 80)), y / (100 + 8 * np.cos(z / 60)))
+    parts = (
+        ((np.hypot(x, y) < 58) & (z < 120), 45),
+        ((trunk < 1) & (z > 90) & (z < 600), -90),
+        ((trunk < 0.8) & (z > 90) & (z < 600), 45),
+        ((np.hypot(np.hypot((abs(x) - 70) / 50, y / 70), (z - 230) / 110) < 1), -820),
+        ((np.hypot(np.hypot((x + 40) / 80, (y - 10) / 60), (z - 380) / 60) < 1), 110),
+        ((np.hypot(x, y + 60) < 18) & (z < 600), 400),
+        ((np.hypot(abs(x) - 80, y) < 70) & (z >= 600), 55),
+        ((np.hypot(abs(x) - 80, y) < 14) & (z >= 600), 900),
+    )
+    for where, hounsfield in parts:
+        made[where & (z >= 0)] = hounsfield
+    made[made > -1000] += np.random.default_rng(0).normal(0, 8, int((made > -1000).sum())).astype(np.float32)
+    return replace(volume, values=np.where(values < -500, made, values), affine=affine)
+
+
+WITH_MORE = {"neck": with_neck, "body": with_body}
 
 
 def bending(center: np.ndarray, rng: np.random.Generator) -> Truth:
