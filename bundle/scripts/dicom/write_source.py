@@ -199,9 +199,8 @@ class _Writer:
             if self.code != "NM":
                 image.update(plane_position(self.affine, members[0]))
             met = {id(h): h for k in members for h in slices_met(self.to_source, self.shape, k, self.source)}
-            image.SourceImageSequence = [reference_to(h) for h in met.values()]
-            if not met:
-                del image.SourceImageSequence
+            if met:
+                image.SourceImageSequence = [reference_to(h) for h in met.values()]
             if self.code == "PT":
                 self._say_pet_slice(image, members[0])
             image.PixelData = np.ascontiguousarray(self.stored.pixels[:, :, list(members)].T).tobytes()
