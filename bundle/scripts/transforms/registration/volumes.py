@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # elastix's process imports this module, and starts faster wi
 __all__ = ["PreparedVolume", "block_sizes", "prepare"]
 
 MIN_SIDE = 4  # voxels
-PART = 1 / 3  # of the largest connected part; what is as large belongs to the body too
+PART = 2 / 3  # of the largest connected part; what is as large belongs to the body too
 TABLE = 3.0  # mm; a table's shell is thinner than twice this, a head is thicker
 
 
@@ -169,7 +169,7 @@ def _odd_size(affine: np.ndarray, millimeters: float) -> Sequence[int]:
 
 
 def _body(values: np.ndarray, affine: np.ndarray, threshold: float | None) -> np.ndarray:
-    """The largest connected part above the background and those a third as large, such as a second leg, holes filled.
+    """The largest connected part above the background, and those two thirds as large, as a second leg; holes filled.
 
     Above a threshold in HU, the thin shell of a table is opened away first. Without one, the background is what lies
     below half of Otsu's threshold, so that dark tissue counts too.

@@ -165,11 +165,11 @@ def test_a_registration_is_accepted_beyond_its_limits(tmp_path):
     moving, _ = displaced(head("ct"), (8, -10, 6), (12, -9, 10))
     data = {"a": volume(head("mr")), "b": moving, "b_file": Volume(moving.numpy()[0], AFFINE)}
     asked = {"kind": "rigid", "start": "center_of_mass", "limits": {"rotation": 5.0}}
-    with pytest.raises(InputError, match=r"it turns by 14 degrees \(limit 5\).*--accept-registration"):
+    with pytest.raises(InputError, match=r"it turns by 15 degrees \(limit 5\).*--accept-registration"):
         RegisterToMatchd("b", "a", **asked)(data)
     result = RegisterToMatchd("b", "a", **asked, accept_registration=True)(data)
     (broken,) = result["b_registration"].beyond_limits
-    assert broken == "it turns by 14 degrees (limit 5)"
+    assert broken == "it turns by 15 degrees (limit 5)"
     assert result["b_file"].notes == (f"registration accepted beyond the limits: {broken}",)
     assert result["b_registration"].to_dict()["beyond_limits"] == [broken]
     path = result["b_registration"].write(tmp_path / "t.tfm")
@@ -200,7 +200,7 @@ def test_deformable():
         name: float(np.abs(values - head("t2"))[head("mr") > 50].mean())
         for name, values in (("before", moving.numpy()[0]), ("after", result["b"].numpy()[0]))
     }
-    assert apart["after"] < apart["before"] * 2 / 3
+    assert apart["after"] < 0.6 * apart["before"]
     figures = result["b_registration"].to_dict()["deformed"]
     assert 5 < figures["mean_mm"] < 10  # 6 mm along each axis at most
     assert figures["least_jacobian"] > 0.3

@@ -48,8 +48,8 @@ def test_the_table_is_removed(unit):
 @pytest.mark.parametrize(
     ("unit", "air", "radius", "both"),
     [
-        pytest.param("HU", -1000.0, 5, True, id="a second leg in a CT"),
-        pytest.param("", 0.0, 5, True, id="a second leg in an MR"),
+        pytest.param("HU", -1000.0, 6, True, id="a second leg in a CT"),
+        pytest.param("", 0.0, 6, True, id="a second leg in an MR"),
         pytest.param("HU", -1000.0, 3, False, id="something small beside a CT"),
         pytest.param("", 0.0, 3, False, id="something small beside an MR"),
     ],
